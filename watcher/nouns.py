@@ -1,0 +1,166 @@
+"""What travels between the rooms. Frozen; wall times are seconds since the epoch (UTC)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+Mode = Literal["observe", "enforce"]
+Severity = Literal["info", "warning", "critical"]
+SEVERITIES: tuple[Severity, ...] = ("info", "warning", "critical")
+RunState = Literal["active", "archived", "gone"]
+SampleState = Literal["ready", "scored", "unscorable", "undecodable"]
+EvaluationState = Literal["open", "closed", "superseded"]
+Tile = tuple[int, int, int, int]
+"""Left, top, right, bottom in pixels."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One training's output folder (or one stream in it)."""
+
+    id: str
+    name: str
+    path: Path
+    layout: str
+    stream: str = ""
+    state: RunState = "active"
+    mode: Mode = "observe"
+    attempt: int = 1
+    first_seen: float = 0.0
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One generated image of one evaluation, whole on disk; `id` is None until it is stored."""
+
+    run_id: str
+    step: int
+    key: str
+    """What names its prompt within the run: a slug or an index."""
+    index: int
+    """Which image of that prompt, from 0."""
+    path: Path
+    size: int
+    """Bytes."""
+    mtime: float
+    digest: str
+    """SHA-256 of the file's bytes, hex."""
+    prompt: str | None = None
+    state: SampleState = "ready"
+    reason: str = ""
+    variant: str = ""
+    """Empty for the main model; else adapter, EMA, base model."""
+    epoch: float | None = None
+    tile: Tile | None = None
+    attempt: int = 1
+    id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What the scorer says of one sample: a raw cosine in [-1, 1], or why there is none."""
+
+    sample_id: int
+    digest: str
+    """SHA-256 of the bytes that were scored, hex; empty when the file could not be read."""
+    cosine: float | None
+    health: tuple[str, ...] = ()
+    """Such as `blank`; a blank image has a cosine but is left out of the means."""
+    error: str = ""
+    truncated: bool = False
+    """The prompt was longer than the model's context."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """All samples of one (run, attempt, step, variant)."""
+
+    id: int
+    run_id: str
+    attempt: int
+    step: int
+    variant: str
+    state: EvaluationState
+    history: bool
+    """Everything in it was there at first sight: it never acts."""
+    complete: bool
+    first_at: float
+    """Wall time at which its first image was written."""
+    last_at: float
+    """Wall time at which its last image was written."""
+    epoch: float | None = None
+    revision: int = 0
+    """Counts closings: a reopened evaluation is closed again with a higher revision."""
+    identity: str = ""
+    """Identity of the scorer whose metrics these are."""
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a rule says of one evaluation: true, false or unknown (None), with its reason and numbers."""
+
+    rule: str
+    value: bool | None
+    reason: str
+    numbers: Mapping[str, float] = field(default_factory=dict)
+
+
+ActionState = Literal[
+    "planned",
+    "waiting",
+    "rechecked",
+    "attempting",
+    "acknowledged",
+    "saving",
+    "verified",
+    "failed",
+    "cancelled",
+    "refused",
+]
+FINAL: frozenset[str] = frozenset({"verified", "failed", "cancelled", "refused"})
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """An action on a run and how far it has come; each state is stored before the next is begun."""
+
+    id: int
+    run_id: str
+    rule: str
+    kind: Literal["stop"]
+    args: Mapping[str, Any]
+    state: ActionState
+    reason: str
+    """Why it was ordered, for people."""
+    evidence_at: float
+    """Wall time of the oldest image of the evaluation that ordered it: its process must be older."""
+    created_at: float
+    changed_at: float
+    identity: Mapping[str, Any] = field(default_factory=dict)
+    """The frozen identity of the processes, once planned; JSON."""
+    progress: Mapping[str, Any] = field(default_factory=dict)
+    """What the backend remembers between steps; JSON."""
+    proof: str = ""
+    """Why it is verified, failed, cancelled or refused; for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A message for people; `key` is the same on every delivery of it."""
+
+    key: str
+    severity: Severity
+    title: str
+    text: str
+    run: str = ""
+    rule: str = ""
+    kind: str = "alert"
+    """alert, resolved, action, history, target, run."""
+    at: float = 0.0
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """Numbers and proof behind it, JSON."""

@@ -1,0 +1,43 @@
+"""The base of plug-ins: fields are the YAML settings, one method is the behaviour.
+
+A registry is a literal tuple of `Part` classes (`LAYOUTS`, `CONDITIONS`, `TARGETS`, ...), so what exists can be
+read in one place.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, ClassVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)\s*")
+
+
+class Part(BaseModel):
+    """Settings of one plug-in or section: frozen, unknown keys are errors, docstrings are the help."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, arbitrary_types_allowed=True
+    )
+    name: ClassVar[str] = ""
+
+
+def parse_duration(value: object) -> float:
+    """Read `90s`, `10m`, `1.5h` or `2d` as seconds; a bare number is refused, its unit being a guess.
+
+    Raises:
+        ValueError: the text is no duration.
+
+    """
+    match = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        if isinstance(value, float):  # a default, already in seconds
+            return value
+        raise ValueError(f"{value!r} is not a duration; write for example 30s, 10m, 2h or 1d")
+    return float(match[1]) * _UNITS[match[2]]
+
+
+Duration = Annotated[float, BeforeValidator(parse_duration)]
+"""Seconds, written in YAML as `30s`, `10m`, `2h`, `1d`."""
