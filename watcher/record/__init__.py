@@ -1,0 +1,1 @@
+"""Keeping what is true (`store`) and showing it elsewhere (`trackers`)."""

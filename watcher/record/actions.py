@@ -1,0 +1,58 @@
+"""Actions: each with the state it has reached, stored before the next is begun."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, insert, select, update
+
+from watcher.nouns import FINAL, Command
+from watcher.record.tables import actions
+
+
+def plan(db: Connection, command: Command, decision_id: int | None) -> int:
+    """Store a new action; gives its id."""
+    values = {name: getattr(command, name) for name in _FIELDS if name != "id"}
+    new = insert(actions).values(decision_id=decision_id, **values)
+    return int(db.execute(new.returning(actions.c.id)).scalar_one())
+
+
+def keep(db: Connection, command: Command) -> None:
+    """Store how far an action has come."""
+    changing = ("state", "changed_at", "identity", "progress", "proof")
+    values = {name: getattr(command, name) for name in changing}
+    db.execute(update(actions).where(actions.c.id == command.id).values(**values))
+
+
+def unfinished(db: Connection) -> list[Command]:
+    """Give every action that is under way, oldest first."""
+    query = select(actions).where(actions.c.state.not_in(FINAL)).order_by(actions.c.id)
+    return [_command(row) for row in db.execute(query)]
+
+
+def of_run(db: Connection, run_id: str) -> list[Command]:
+    """Give a run's actions, oldest first."""
+    query = select(actions).where(actions.c.run_id == run_id).order_by(actions.c.id)
+    return [_command(row) for row in db.execute(query)]
+
+
+def last(db: Connection) -> dict[str, Command]:
+    """Give the newest action of every run, by run id."""
+    newest = select(func.max(actions.c.id)).group_by(actions.c.run_id)
+    rows = db.execute(select(actions).where(actions.c.id.in_(newest)))
+    return {row.run_id: _command(row) for row in rows}
+
+
+def stops_since(db: Connection, since: float) -> int:
+    """Count the stops that were carried out, or are under way, since a wall time."""
+    spent = (actions.c.kind == "stop", actions.c.created_at >= since)
+    query = select(func.count()).select_from(actions).where(*spent)
+    return db.execute(query.where(actions.c.state.not_in(("cancelled", "refused")))).scalar_one()
+
+
+_FIELDS = tuple(field.name for field in fields(Command))
+
+
+def _command(row: Row[Any]) -> Command:
+    return Command(**{name: getattr(row, name) for name in _FIELDS})

@@ -1,0 +1,214 @@
+"""Evaluations and their metrics: opened by samples, closed once whole, superseded when a run goes back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from watcher.nouns import Evaluation, Sample
+from watcher.record.tables import evaluations, metrics, mirrors, runs, samples
+
+
+@dataclass(frozen=True, slots=True)
+class OpenEvaluation:
+    """What closing is decided by."""
+
+    evaluation: Evaluation
+    opened_at: float
+    last_arrival: float
+    keys: Mapping[str, int]
+    """How many images each prompt key has."""
+    pending: int
+    """Samples that still want a score."""
+    later_step_started: bool
+
+
+def open_for(db: Connection, sample: Sample, now: float) -> int:
+    """Open, or open again, the evaluation that a sample belongs to; gives its id."""
+    same = (
+        evaluations.c.run_id == sample.run_id,
+        evaluations.c.attempt == sample.attempt,
+        evaluations.c.step == sample.step,
+        evaluations.c.variant == sample.variant,
+    )
+    row = db.execute(select(evaluations).where(*same)).one_or_none()
+    if row is None:
+        return _insert(db, sample, now)
+    db.execute(
+        update(evaluations)
+        .where(evaluations.c.id == row.id)
+        .values(
+            state="superseded" if row.state == "superseded" else "open",
+            history=row.history and _is_history(db, sample),
+            first_at=min(row.first_at, sample.mtime),
+            last_at=max(row.last_at, sample.mtime),
+            last_arrival=now,
+        )
+    )
+    return int(row.id)
+
+
+def _insert(db: Connection, sample: Sample, now: float) -> int:
+    new = insert(evaluations).values(
+        run_id=sample.run_id,
+        attempt=sample.attempt,
+        step=sample.step,
+        variant=sample.variant,
+        epoch=sample.epoch,
+        state="open",
+        history=_is_history(db, sample),
+        complete=False,
+        first_at=sample.mtime,
+        last_at=sample.mtime,
+        opened_at=now,
+        last_arrival=now,
+        revision=0,
+        identity="",
+        closed_because="",
+    )
+    return int(db.execute(new.returning(evaluations.c.id)).scalar_one())
+
+
+def _is_history(db: Connection, sample: Sample) -> bool:
+    first_seen = db.execute(select(runs.c.first_seen).where(runs.c.id == sample.run_id)).scalar_one()
+    return bool(sample.mtime < first_seen)
+
+
+def supersede(db: Connection, run_id: str, step: int) -> None:
+    """Take every evaluation at or after a step out of the rules' sight; it stays in the store."""
+    later = (evaluations.c.run_id == run_id, evaluations.c.step >= step, evaluations.c.step > 0)
+    db.execute(update(evaluations).where(*later).values(state="superseded"))
+
+
+def opened(db: Connection) -> list[OpenEvaluation]:
+    """Give every open evaluation of the active runs, lowest step first."""
+    query = select(evaluations).join(runs, runs.c.id == evaluations.c.run_id)
+    query = query.where(evaluations.c.state == "open", runs.c.state == "active")
+    rows = db.execute(query.order_by(evaluations.c.run_id, evaluations.c.step, evaluations.c.id)).all()
+    return [_opened(db, row) for row in rows]
+
+
+def _opened(db: Connection, row: Row[Any]) -> OpenEvaluation:
+    mine = (samples.c.evaluation_id == row.id, samples.c.current)
+    keys = select(samples.c.key, func.count()).where(*mine).group_by(samples.c.key)
+    ready = select(func.count()).select_from(samples).where(*mine, samples.c.state == "ready")
+    newest = select(func.max(evaluations.c.step)).where(
+        evaluations.c.run_id == row.run_id, evaluations.c.state != "superseded"
+    )
+    return OpenEvaluation(
+        evaluation=_evaluation(row, {}),
+        opened_at=row.opened_at,
+        last_arrival=row.last_arrival,
+        keys=dict(db.execute(keys).tuples().all()),
+        pending=db.execute(ready).scalar_one(),
+        later_step_started=(db.execute(newest).scalar_one() or 0) > row.step,
+    )
+
+
+def close(
+    db: Connection, evaluation: Evaluation, values: Mapping[str, float], *, complete: bool, because: str
+) -> Evaluation:
+    """Close an evaluation with its metrics; an earlier closing's metrics are replaced."""
+    changed = {"state": "closed", "complete": complete, "closed_because": because}
+    db.execute(
+        update(evaluations)
+        .where(evaluations.c.id == evaluation.id)
+        .values(revision=evaluations.c.revision + 1, identity=evaluation.identity, **changed)
+    )
+    db.execute(delete(metrics).where(metrics.c.evaluation_id == evaluation.id))
+    rows = [{"evaluation_id": evaluation.id, "name": name, "value": v} for name, v in values.items()]
+    if rows:
+        db.execute(insert(metrics), rows)
+    return get(db, evaluation.id)
+
+
+def get(db: Connection, evaluation_id: int) -> Evaluation:
+    """Give one evaluation with its metrics."""
+    row = db.execute(select(evaluations).where(evaluations.c.id == evaluation_id)).one()
+    return _with_metrics(db, [row])[0]
+
+
+def of_run(db: Connection, run_id: str) -> list[Evaluation]:
+    """Give all evaluations of a run with their metrics, by attempt and step."""
+    order = (evaluations.c.attempt, evaluations.c.step, evaluations.c.variant)
+    mine = select(evaluations).where(evaluations.c.run_id == run_id)
+    return _with_metrics(db, list(db.execute(mine.order_by(*order))))
+
+
+def judged(db: Connection, run_id: str) -> list[Evaluation]:
+    """Give what rules see: closed evaluations of the main variant that no later attempt replaced, by step."""
+    seen = (evaluations.c.run_id == run_id, evaluations.c.state == "closed", evaluations.c.variant == "")
+    query = select(evaluations).where(*seen).order_by(evaluations.c.step, evaluations.c.attempt)
+    return _with_metrics(db, list(db.execute(query)))
+
+
+def latest(db: Connection) -> dict[str, Evaluation]:
+    """Give the newest closed evaluation of the main variant of every run, by run id."""
+    seen = (evaluations.c.state == "closed", evaluations.c.variant == "")
+    newest = select(func.max(evaluations.c.step), evaluations.c.id).where(*seen)
+    ids = [row[1] for row in db.execute(newest.group_by(evaluations.c.run_id))]
+    rows = list(db.execute(select(evaluations).where(evaluations.c.id.in_(ids))))
+    return {found.run_id: found for found in _with_metrics(db, rows)}
+
+
+def usual_keys(db: Connection, evaluation: Evaluation, last: int = 5) -> list[frozenset[str]]:
+    """Give the prompt keys of the run's last closed evaluations of the same variant, newest first."""
+    same = (
+        evaluations.c.run_id == evaluation.run_id,
+        evaluations.c.variant == evaluation.variant,
+        evaluations.c.state == "closed",
+        evaluations.c.id != evaluation.id,
+    )
+    ids = db.execute(select(evaluations.c.id).where(*same).order_by(evaluations.c.step.desc()).limit(last))
+    return [_keys(db, row.id) for row in ids.all()]
+
+
+def _keys(db: Connection, evaluation_id: int) -> frozenset[str]:
+    mine = (samples.c.evaluation_id == evaluation_id, samples.c.current)
+    return frozenset(db.execute(select(samples.c.key).where(*mine)).scalars())
+
+
+def usual_gap(db: Connection, run_id: str) -> float:
+    """Give the longest mean gap between images, in seconds, of the run's last closed evaluations."""
+    number = select(func.count()).where(samples.c.evaluation_id == evaluations.c.id).scalar_subquery()
+    query = select(evaluations.c.last_at - evaluations.c.first_at, number)
+    mine = (evaluations.c.run_id == run_id, evaluations.c.state == "closed")
+    rows = db.execute(query.where(*mine).order_by(evaluations.c.step.desc()).limit(5))
+    return max((float(span) / (images - 1) for span, images in rows if images > 1), default=0.0)
+
+
+def unmirrored(db: Connection, tracker: str) -> list[Evaluation]:
+    """Give closed evaluations whose newest revision a tracker does not have yet, lowest step first."""
+    done = (mirrors.c.evaluation_id == evaluations.c.id) & (mirrors.c.tracker == tracker)
+    query = select(evaluations).outerjoin(mirrors, done).where(evaluations.c.state == "closed")
+    query = query.where(func.coalesce(mirrors.c.revision, 0) < evaluations.c.revision)
+    return _with_metrics(
+        db, list(db.execute(query.order_by(evaluations.c.step, evaluations.c.id).limit(100)))
+    )
+
+
+def mirror(db: Connection, evaluation: Evaluation, tracker: str, place: str) -> None:
+    """Note that a tracker has an evaluation in its present revision."""
+    values = {"revision": evaluation.revision, "place": place}
+    new = upsert(mirrors).values(evaluation_id=evaluation.id, tracker=tracker, **values)
+    db.execute(new.on_conflict_do_update(index_elements=["evaluation_id", "tracker"], set_=values))
+
+
+def _with_metrics(db: Connection, rows: list[Row[Any]]) -> list[Evaluation]:
+    found: dict[int, dict[str, float]] = {row.id: {} for row in rows}
+    ids = list(found)
+    for start in range(0, len(ids), 500):
+        query = select(metrics).where(metrics.c.evaluation_id.in_(ids[start : start + 500]))
+        for row in db.execute(query):
+            found[row.evaluation_id][row.name] = row.value
+    return [_evaluation(row, found[row.id]) for row in rows]
+
+
+def _evaluation(row: Row[Any], values: Mapping[str, float]) -> Evaluation:
+    names = ("id", "run_id", "attempt", "step", "variant", "state", "history", "complete", "first_at")
+    more = ("last_at", "epoch", "revision", "identity")
+    return Evaluation(metrics=values, **{name: getattr(row, name) for name in (*names, *more)})

@@ -1,0 +1,90 @@
+"""Rule states and decisions: where each rule stands for each run, and what it decided when."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from watcher.nouns import Evaluation, Verdict
+from watcher.record.tables import decisions, rule_states
+
+
+def state_of(db: Connection, run_id: str, rule: str, content: str) -> dict[str, Any] | None:
+    """Give a rule's stored state for a run, or None when there is none for this content hash."""
+    mine = (rule_states.c.run_id == run_id, rule_states.c.rule == rule, rule_states.c.hash == content)
+    return db.execute(select(rule_states.c.state).where(*mine)).scalar_one_or_none()
+
+
+def keep_state(
+    db: Connection, run_id: str, rule: str, content: str, state: Mapping[str, Any], now: float
+) -> None:
+    """Store where a rule stands for a run."""
+    values = {"hash": content, "state": dict(state), "at": now}
+    new = upsert(rule_states).values(run_id=run_id, rule=rule, **values)
+    db.execute(new.on_conflict_do_update(index_elements=["run_id", "rule"], set_=values))
+
+
+def states(db: Connection) -> dict[str, dict[str, dict[str, Any]]]:
+    """Give every stored rule state, by run id and rule name."""
+    found: dict[str, dict[str, dict[str, Any]]] = {}
+    for row in db.execute(select(rule_states).order_by(rule_states.c.rule)):
+        found.setdefault(row.run_id, {})[row.rule] = row.state
+    return found
+
+
+def forget_states(db: Connection, rules: Mapping[str, str]) -> None:
+    """Drop states of rules that are gone or changed; `rules` maps names to content hashes."""
+    for row in db.execute(select(rule_states)).all():
+        if rules.get(row.rule) != row.hash:
+            same = (rule_states.c.run_id == row.run_id, rule_states.c.rule == row.rule)
+            db.execute(delete(rule_states).where(*same))
+
+
+def open_decision(db: Connection, run_id: str, rule: str) -> Row[Any] | None:
+    """Give the decision of a rule that fired for a run and is not resolved yet."""
+    mine = (decisions.c.run_id == run_id, decisions.c.rule == rule, decisions.c.resolved_at.is_(None))
+    return db.execute(select(decisions).where(*mine)).one_or_none()
+
+
+def all_open(db: Connection) -> list[Row[Any]]:
+    """Give every unresolved decision."""
+    return list(db.execute(select(decisions).where(decisions.c.resolved_at.is_(None))))
+
+
+def decide(db: Connection, verdict: Verdict, content: str, evaluation: Evaluation, now: float) -> int:
+    """Write down that a rule fires for a run at an evaluation; gives the decision's id."""
+    new = insert(decisions).values(
+        run_id=evaluation.run_id,
+        rule=verdict.rule,
+        hash=content,
+        attempt=evaluation.attempt,
+        step=evaluation.step,
+        state="firing",
+        reason=verdict.reason,
+        numbers=dict(verdict.numbers),
+        resolution="",
+        at=now,
+        told_at=now,
+        told=1,
+    )
+    return int(db.execute(new.returning(decisions.c.id)).scalar_one())
+
+
+def resolve(db: Connection, decision_id: int, reason: str, now: float) -> None:
+    """Write down that what a rule complained of is over."""
+    values = {"state": "resolved", "resolved_at": now, "resolution": reason}
+    db.execute(update(decisions).where(decisions.c.id == decision_id).values(**values))
+
+
+def told(db: Connection, decision_id: int, now: float) -> None:
+    """Count a reminder of a decision."""
+    values = {"told_at": now, "told": decisions.c.told + 1}
+    db.execute(update(decisions).where(decisions.c.id == decision_id).values(**values))
+
+
+def of_run(db: Connection, run_id: str) -> list[Row[Any]]:
+    """Give a run's decisions, oldest first."""
+    return list(db.execute(select(decisions).where(decisions.c.run_id == run_id).order_by(decisions.c.id)))

@@ -1,0 +1,75 @@
+"""The outbox: a notice is written with the change that caused it, and ticked off after it was delivered."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from watcher.nouns import Notice
+from watcher.record.tables import deliveries, outbox
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One notice on its way to one target."""
+
+    id: int
+    target: str
+    attempts: int
+    notice: Notice
+
+
+def post(db: Connection, notice: Notice, targets: Sequence[str], now: float) -> None:
+    """Write a notice for some targets; a notice with the same key is there already and stays as it is."""
+    new = upsert(outbox).values(key=notice.key, notice=asdict(notice), at=now)
+    row = db.execute(new.on_conflict_do_nothing().returning(outbox.c.id)).one_or_none()
+    if row is None:
+        return
+    values = {"outbox_id": row.id, "state": "pending", "attempts": 0, "next_at": now, "error": ""}
+    rows = [{**values, "target": target} for target in targets]
+    if rows:
+        db.execute(insert(deliveries), rows)
+
+
+def due(db: Connection, now: float) -> list[Delivery]:
+    """Give what is to be sent by now, oldest first."""
+    query = select(deliveries, outbox.c.notice).join(outbox, outbox.c.id == deliveries.c.outbox_id)
+    query = query.where(deliveries.c.state == "pending", deliveries.c.next_at <= now)
+    rows = db.execute(query.order_by(deliveries.c.id).limit(100))
+    return [Delivery(row.id, row.target, row.attempts, Notice(**row.notice)) for row in rows]
+
+
+def delivered(db: Connection, delivery_id: int) -> None:
+    """Tick off a delivery that succeeded."""
+    done = update(deliveries).where(deliveries.c.id == delivery_id)
+    db.execute(done.values(state="delivered", attempts=deliveries.c.attempts + 1, error=""))
+
+
+def try_again(db: Connection, delivery_id: int, error: str, at: float) -> None:
+    """Put a failed delivery off until a wall time."""
+    row = update(deliveries).where(deliveries.c.id == delivery_id)
+    db.execute(row.values(attempts=deliveries.c.attempts + 1, error=error, next_at=at))
+
+
+def give_up(db: Connection, delivery_id: int, error: str) -> None:
+    """Mark a delivery that cannot succeed."""
+    row = update(deliveries).where(deliveries.c.id == delivery_id)
+    db.execute(row.values(state="failed", attempts=deliveries.c.attempts + 1, error=error))
+
+
+def pending(db: Connection) -> int:
+    """Count deliveries that are still to be made."""
+    query = select(func.count()).select_from(deliveries).where(deliveries.c.state == "pending")
+    return db.execute(query).scalar_one()
+
+
+def counts(db: Connection) -> dict[str, dict[str, int]]:
+    """Give how many deliveries each target has in each state."""
+    query = select(deliveries.c.target, deliveries.c.state, func.count())
+    found: dict[str, dict[str, int]] = {}
+    for target, state, number in db.execute(query.group_by(deliveries.c.target, deliveries.c.state)):
+        found.setdefault(target, {})[state] = number
+    return found

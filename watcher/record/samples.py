@@ -1,0 +1,220 @@
+"""Samples and their scores: every image of a run once, its prompt as it was when it was seen."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from watcher.nouns import Sample, SampleState, Score
+from watcher.record import evaluations, runs
+from watcher.record.tables import evaluations as evaluation_table
+from watcher.record.tables import prompts, samples, scores
+from watcher.record.tables import runs as run_table
+
+_PLACE = (
+    samples.c.run_id,
+    samples.c.attempt,
+    samples.c.step,
+    samples.c.variant,
+    samples.c.key,
+    samples.c.index,
+)
+NO_PROMPT = "no prompt"
+
+
+def add(db: Connection, sample: Sample, now: float) -> None:
+    """Keep one whole file; begins a new attempt when it shows that the run went back.
+
+    A file whose bytes are known is only touched. Different bytes in the place of a sample of a closed
+    evaluation mean a new attempt from its step on, except at step 0; otherwise they take its place.
+    """
+    sample = replace(sample, attempt=runs.attempt_at(db, sample.run_id, sample.step))
+    known = _current(db, sample)
+    if known is not None and known.digest == sample.digest and known.state != "undecodable":
+        _touch(db, known, sample)
+        return
+    if known is not None and _went_back(db, known):
+        sample = _begin_attempt(db, sample, now)
+    elif known is not None:
+        db.execute(update(samples).where(samples.c.id == known.id).values(current=False))
+    _insert(db, sample, now)
+    runs.touch(db, sample.run_id, sample.mtime)
+
+
+def _current(db: Connection, sample: Sample) -> Row[Any] | None:
+    place = (sample.run_id, sample.attempt, sample.step, sample.variant, sample.key, sample.index)
+    same = [column == value for column, value in zip(_PLACE, place, strict=True)]
+    return db.execute(select(samples).where(samples.c.current, *same)).one_or_none()
+
+
+def _went_back(db: Connection, known: Row[Any]) -> bool:
+    state = select(evaluation_table.c.state).where(evaluation_table.c.id == known.evaluation_id)
+    closed = db.execute(state).scalar_one() == "closed"
+    return bool(known.step > 0 and known.state != "undecodable" and closed)
+
+
+def _begin_attempt(db: Connection, sample: Sample, now: float) -> Sample:
+    """Supersede what the run overwrites from here on; images already rewritten with equal bytes go along."""
+    number = runs.newest_attempt(db, sample.run_id) + 1
+    evaluations.supersede(db, sample.run_id, sample.step)
+    runs.add_attempt(db, sample.run_id, number, sample.step, now)
+    why = f"{sample.path.name} was replaced by a different image: the run went back to step {sample.step}"
+    runs.add_event(db, sample.run_id, "attempt", why, now)
+    again = (samples.c.run_id == sample.run_id, samples.c.step >= sample.step, samples.c.rewritten)
+    for row in db.execute(select(samples).where(samples.c.current, *again)).all():
+        _insert(db, replace(_sample(row), state="ready", attempt=number), now)
+    return replace(sample, attempt=number)
+
+
+def _touch(db: Connection, known: Row[Any], sample: Sample) -> None:
+    rewritten = known.rewritten or sample.mtime > known.mtime
+    values = {"path": str(sample.path), "mtime": sample.mtime, "size": sample.size, "rewritten": rewritten}
+    db.execute(update(samples).where(samples.c.id == known.id).values(**values))
+
+
+def _insert(db: Connection, sample: Sample, now: float) -> None:
+    evaluation = evaluations.open_for(db, sample, now)
+    db.execute(
+        insert(samples).values(
+            evaluation_id=evaluation,
+            run_id=sample.run_id,
+            attempt=sample.attempt,
+            step=sample.step,
+            epoch=sample.epoch,
+            variant=sample.variant,
+            key=sample.key,
+            index=sample.index,
+            path=str(sample.path),
+            tile=sample.tile,
+            size=sample.size,
+            mtime=sample.mtime,
+            digest=sample.digest,
+            prompt_hash=keep_prompt(db, sample.prompt),
+            state=sample.state,
+            reason=sample.reason,
+            current=True,
+            rewritten=False,
+        )
+    )
+
+
+def keep_prompt(db: Connection, text: str | None) -> str | None:
+    """Keep a prompt's text once; gives its hash."""
+    if text is None:
+        return None
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    db.execute(upsert(prompts).values(hash=digest, text=text).on_conflict_do_nothing())
+    return digest
+
+
+def known_files(db: Connection, run_id: str) -> dict[Path, tuple[int, float]]:
+    """Give size in bytes and modification time of every file that was taken in, by path."""
+    query = select(samples.c.path, samples.c.size, samples.c.mtime)
+    rows = db.execute(query.where(samples.c.run_id == run_id).order_by(samples.c.id))
+    return {Path(row.path): (row.size, row.mtime) for row in rows}
+
+
+def waiting(db: Connection, limit: int) -> list[Sample]:
+    """Give samples of active runs that want a score: live before history, newest step first."""
+    query = _joined().join(run_table, run_table.c.id == samples.c.run_id)
+    query = query.join(evaluation_table, evaluation_table.c.id == samples.c.evaluation_id)
+    query = query.where(samples.c.state == "ready", samples.c.current, run_table.c.state == "active")
+    query = query.where(evaluation_table.c.state == "open")
+    order = (evaluation_table.c.history, samples.c.step.desc(), samples.c.id)
+    return [_sample(row) for row in db.execute(query.order_by(*order).limit(limit))]
+
+
+def in_evaluation(db: Connection, evaluation_id: int) -> list[Sample]:
+    """Give an evaluation's current samples, in the order of their prompts."""
+    mine = (samples.c.evaluation_id == evaluation_id, samples.c.current)
+    query = _joined().where(*mine).order_by(samples.c.key, samples.c.index)
+    return [_sample(row) for row in db.execute(query)]
+
+
+def without_prompt(db: Connection, run_id: str) -> list[Sample]:
+    """Give the samples that lack a prompt, so that they can be scored once it is known."""
+    mine = (samples.c.run_id == run_id, samples.c.current, samples.c.reason == NO_PROMPT)
+    return [_sample(row) for row in db.execute(_joined().where(*mine))]
+
+
+def give_prompt(db: Connection, sample: Sample, prompt: str, now: float) -> None:
+    """Make a sample that lacked a prompt ready to be scored; its evaluation opens again."""
+    evaluations.open_for(db, sample, now)
+    values = {"prompt_hash": keep_prompt(db, prompt), "state": "ready", "reason": ""}
+    db.execute(update(samples).where(samples.c.id == sample.id).values(**values))
+
+
+def set_state(db: Connection, sample_id: int, state: SampleState, reason: str) -> None:
+    """Say what became of a sample."""
+    db.execute(update(samples).where(samples.c.id == sample_id).values(state=state, reason=reason))
+
+
+def keep_scores(db: Connection, identity: str, found: Iterable[Score], now: float) -> None:
+    """Keep what the scorer said; a score that is there already stays as it is.
+
+    A file that vanished or changed between settling and scoring leaves its sample `undecodable` with the
+    reason; the next scan takes it in anew.
+    """
+    for score in found:
+        if score.error or score.digest != _digest(db, score.sample_id):
+            set_state(db, score.sample_id, "undecodable", score.error or "changed while it was scored")
+            continue
+        _keep_score(db, identity, score, now)
+        set_state(db, score.sample_id, "scored", "")
+
+
+def _digest(db: Connection, sample_id: int) -> str | None:
+    return db.execute(select(samples.c.digest).where(samples.c.id == sample_id)).scalar()
+
+
+def _keep_score(db: Connection, identity: str, score: Score, now: float) -> None:
+    new = upsert(scores).values(
+        sample_id=score.sample_id,
+        identity=identity,
+        cosine=score.cosine,
+        health=list(score.health),
+        error=score.error,
+        truncated=score.truncated,
+        at=now,
+    )
+    db.execute(new.on_conflict_do_nothing())
+
+
+def scores_of(db: Connection, evaluation_id: int) -> dict[int, Row[Any]]:
+    """Give the newest score of each of an evaluation's current samples, by sample id."""
+    query = select(scores).join(samples, samples.c.id == scores.c.sample_id)
+    query = query.where(samples.c.evaluation_id == evaluation_id, samples.c.current)
+    return {row.sample_id: row for row in db.execute(query.order_by(scores.c.id))}
+
+
+def counts(db: Connection) -> dict[str, dict[str, int]]:
+    """Give for every run id how many current samples are in which state."""
+    query = select(samples.c.run_id, samples.c.state, func.count()).where(samples.c.current)
+    found: dict[str, dict[str, int]] = {}
+    for run_id, state, number in db.execute(query.group_by(samples.c.run_id, samples.c.state)):
+        found.setdefault(run_id, {})[state] = number
+    return found
+
+
+def reasons(db: Connection, run_id: str, states: Sequence[str]) -> dict[str, int]:
+    """Give how often each reason stands beside a run's current samples of the given states."""
+    mine = (samples.c.run_id == run_id, samples.c.current, samples.c.state.in_(states))
+    query = select(samples.c.reason, func.count()).where(*mine).group_by(samples.c.reason)
+    return dict(db.execute(query).tuples().all())
+
+
+def _joined() -> Any:
+    return select(samples, prompts.c.text).outerjoin(prompts, prompts.c.hash == samples.c.prompt_hash)
+
+
+def _sample(row: Row[Any]) -> Sample:
+    names = ("id", "run_id", "attempt", "step", "epoch", "variant", "key", "index", "size", "mtime", "digest")
+    facts = {name: getattr(row, name) for name in (*names, "state", "reason")}
+    tile = tuple(row.tile) if row.tile else None
+    return Sample(path=Path(row.path), tile=tile, prompt=getattr(row, "text", None), **facts)
