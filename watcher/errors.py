@@ -1,12 +1,12 @@
 """Every error that this program raises on purpose.
 
-    WatcherError
-    ├── ConfigError      refuse to start: the user has to change something; carries every fault found
-    └── StepError        one thing failed: log it, go on; `permanent` says that trying again will not help
-        ├── ScoreError   a model or a batch cannot be scored
-        ├── StoreError   the store cannot be read or written just now (locked, disk full)
-        ├── ActError     a process cannot be identified, signalled or verified
-        └── DeliveryError  a notice did not reach its target
+WatcherError
+├── ConfigError      refuse to start: the user has to change something; carries every fault found
+└── StepError        one thing failed: log it, go on; `permanent` says that trying again will not help
+    ├── ScoreError   a model or a batch cannot be scored
+    ├── StoreError   the store cannot be read or written just now (locked, disk full)
+    ├── ActError     a process cannot be identified, signalled or verified
+    └── DeliveryError  a notice did not reach its target
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The base of plug-ins: fields are the YAML settings, one method is the behaviour.
 
-A registry is a literal tuple of `Part` classes (`LAYOUTS`, `CONDITIONS`, `TARGETS`, ...), so what exists can be
-read in one place.
+A registry is a literal tuple of `Part` classes (`LAYOUTS`, `CONDITIONS`, `TARGETS`, ...), so what exists can
+be read in one place.
 """
 
 from __future__ import annotations

@@ -26,6 +26,7 @@ _PLACE = (
     samples.c.index,
 )
 NO_PROMPT = "no prompt"
+EMPTY_PROMPT = "empty prompt"
 
 
 def add(db: Connection, sample: Sample, now: float) -> None:

@@ -1,0 +1,236 @@
+"""The life of the process: lock, signals, one loop that owns all state, sd_notify, clean shutdown.
+
+Everything else (the observer, the timers, the scorer's reader, the postman's threads) only puts messages on
+the loop's queue.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import queue
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from apscheduler.schedulers.background import BackgroundScheduler
+
+from watcher import sdnotify
+from watcher.assemble import assemble
+from watcher.config import Config
+from watcher.discover import Hint, Observer
+from watcher.errors import ConfigError
+from watcher.judge import RuleSet
+from watcher.notify import Delivered, NotDelivered, Postman
+from watcher.pipeline import Pipeline, attempt
+from watcher.record import judgements, runs
+from watcher.record.store import Boundary, Store, open_store
+from watcher.score import Scored, Scorer, ScorerDown
+
+log = logging.getLogger(__name__)
+TICK = 1.0
+"""Seconds between two passes over the path when nothing happens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """A timer's message: look whether something is due."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """A signal's message: end in order."""
+
+    why: str
+
+
+Message = Hint | Tick | Stop | Scored | ScorerDown | Delivered | NotDelivered
+
+
+class Daemon:
+    """One watcher over one state folder."""
+
+    def __init__(
+        self,
+        config: Config,
+        rules: RuleSet,
+        state: Path,
+        *,
+        once: bool = False,
+        boundary: Boundary | None = None,
+    ) -> None:
+        self._config = config
+        self._rules = rules
+        self._state = state
+        self._once = once
+        self._boundary = boundary
+        self._queue: queue.SimpleQueue[Message] = queue.SimpleQueue()
+        self._again: list[Message] = []
+        self._stop: Stop | None = None
+
+    def run(self) -> int:
+        """Watch until told to stop, or with `once` until nothing is left to do; gives the exit status.
+
+        Raises:
+            ConfigError: another daemon has this state folder, or it cannot be used.
+            StoreError: the database cannot be opened.
+
+        """
+        with _locked(self._state), self._signals():
+            store = open_store(self._state, self._boundary)
+            observer = Observer(self._queue.put)
+            scorer = self._scorer()
+            postman = Postman(self._config.notify, self._queue.put)
+            pipeline = assemble(
+                self._config, self._rules.rules, store, self._state, observer, scorer, postman
+            )
+            self._greet(store)
+            scheduler = self._start_timers(observer)
+            try:
+                return self._loop(pipeline)
+            finally:
+                self._shut_down(store, scheduler, observer, scorer, postman)
+
+    def _scorer(self) -> Scorer:
+        settings = self._config.scorers["clip"]
+        return Scorer(settings, self._state / "texts", self._queue.put)
+
+    def _greet(self, store: Store) -> None:
+        now = time.time()
+        with store.change("start") as db:
+            runs.set_fact(
+                db, "daemon", {"state": "running", "pid": os.getpid(), "host": socket.gethostname()}, now
+            )
+            runs.set_fact(db, "scorer", {"state": "idle", "reason": ""}, now)
+            judgements.forget_states(db, {rule.name: rule.hash for rule in self._rules.rules})
+            gone = {row.rule for row in judgements.all_open(db)} - {rule.name for rule in self._rules.rules}
+            for decision in judgements.all_open(db):
+                if decision.rule in gone:
+                    judgements.resolve(db, decision.id, "the rule is no longer configured", now)
+
+    def _start_timers(self, observer: Observer) -> BackgroundScheduler:
+        scheduler = BackgroundScheduler(timezone="UTC")
+        scheduler.add_job(lambda: self._queue.put(Tick()), "interval", seconds=TICK, id="tick")
+        scheduler.start()
+        observer.start()
+        return scheduler
+
+    def _loop(self, pipeline: Pipeline) -> int:
+        alive = _Heartbeat()
+        pipeline.advance(time.time())
+        sdnotify.notify("READY=1")
+        while self._stop is None:
+            if self._once and (status := pipeline.finished(time.time())) is not None:
+                return status
+            self._handle_all(pipeline)
+            pipeline.advance(time.time())
+            alive.beat()
+        sdnotify.notify("STOPPING=1")
+        log.info("stopping: %s", self._stop.why)
+        return 0
+
+    def _handle_all(self, pipeline: Pipeline) -> None:
+        """Wait for one message, then handle it and all that came with it."""
+        messages = [*self._again, self._queue.get()]
+        self._again = []
+        while not self._queue.empty():
+            messages.append(self._queue.get_nowait())
+        for message in messages:
+            if not attempt(self._handle, message, pipeline, time.time()):
+                self._again.append(message)  # the store would not take it: nothing may be lost
+
+    def _handle(self, message: Message, pipeline: Pipeline, now: float) -> None:
+        match message:
+            case Hint(path):
+                pipeline.intake.hint(path)
+            case Scored():
+                pipeline.scoring.keep(message, now)
+            case ScorerDown():
+                pipeline.scoring.fail(message, now)
+            case Delivered():
+                pipeline.telling.delivered(message, now)
+            case NotDelivered():
+                pipeline.telling.not_delivered(message, now)
+            case Stop():
+                self._stop = message
+            case Tick():
+                pass
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        def end(number: int, _frame: object) -> None:
+            self._queue.put(Stop(signal.Signals(number).name))
+
+        before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _shut_down(
+        self,
+        store: Store,
+        scheduler: BackgroundScheduler,
+        observer: Observer,
+        scorer: Scorer,
+        postman: Postman,
+    ) -> None:
+        scheduler.shutdown(wait=False)
+        observer.stop()
+        scorer.close()
+        postman.close()
+        for tracker in self._config.trackers.values():
+            tracker.close()
+        attempt(_note_end, store)
+        store.close()
+
+
+class _Heartbeat:
+    """Tells systemd that the loop, not just the process, is alive."""
+
+    def __init__(self) -> None:
+        self._interval = sdnotify.watchdog_interval()
+        self._last = 0.0
+
+    def beat(self) -> None:
+        now = time.monotonic()
+        if self._interval and now - self._last >= self._interval / 2:
+            sdnotify.notify("WATCHDOG=1")
+            self._last = now
+
+
+def _note_end(store: Store) -> None:
+    with store.change("end") as db:
+        runs.set_fact(db, "daemon", {"state": "stopped", "pid": os.getpid()}, time.time())
+
+
+@contextmanager
+def _locked(state: Path) -> Iterator[IO[str]]:
+    """Hold the state folder's lock; the kernel gives it back however the process ends.
+
+    Raises:
+        ConfigError: another daemon holds it.
+
+    """
+    state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (state / "lock").open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            file.seek(0)
+            owner = file.read().strip() or "unknown"
+            raise ConfigError(
+                f"a daemon (pid {owner}) already watches with state folder {state}; "
+                "stop it, or set another `state:`"
+            ) from error
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield file

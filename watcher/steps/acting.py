@@ -1,0 +1,100 @@
+"""From decisions to deeds: every action is moved on one stored state at a time."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from watcher import act
+from watcher.act import Backend
+from watcher.nouns import FINAL, Command, Run
+from watcher.record import actions, judgements, runs
+from watcher.record.store import Store
+from watcher.steps import routing
+from watcher.steps.routing import Routes
+
+log = logging.getLogger(__name__)
+HOUR = 3600.0
+Checkpoints = Callable[[Run], list[tuple[int, str, float]]]
+"""Step, path and wall time of writing of a run's complete checkpoints."""
+
+
+class Acting:
+    """Carries actions out through the backend of their run, and tells how each ended."""
+
+    def __init__(
+        self,
+        store: Store,
+        routes: Routes,
+        backend: Callable[[Run], Backend],
+        checkpoints: Checkpoints,
+        stops_per_hour: int | None,
+    ) -> None:
+        self._store = store
+        self._routes = routes
+        self._backend = backend
+        self._checkpoints = checkpoints
+        self._stops_per_hour = stops_per_hour
+
+    def advance(self, now: float) -> int:
+        """Move every unfinished action on as far as it goes without waiting; gives how many are left."""
+        with self._store.read() as db:
+            found = actions.unfinished(db)
+            known = {run.id: run for run in runs.all_runs(db)} if found else {}
+        return sum(self._carry(command, known, now) for command in found)
+
+    def idle(self, _now: float) -> bool:
+        """Tell whether no action is under way."""
+        with self._store.read() as db:
+            return not actions.unfinished(db)
+
+    def _carry(self, command: Command, known: Mapping[str, Run], now: float) -> bool:
+        run = known[command.run_id]
+        while command.state not in FINAL:
+            following = self._over_budget(command, known, now) or self._step(command, run, now)
+            if following == command:
+                return True
+            self._keep(following, run, now)
+            command = following
+        return False
+
+    def _step(self, command: Command, run: Run, now: float) -> Command:
+        return act.step(
+            command,
+            run.path,
+            self._backend(run),
+            now,
+            recheck=lambda: self._recheck(command),
+            checkpoints=lambda: self._checkpoints(run),
+        )
+
+    def _keep(self, command: Command, run: Run, now: float) -> None:
+        with self._store.change("action") as db:
+            actions.keep(db, command)
+            if command.state in FINAL:
+                self._routes.post(db, routing.outcome(run, command), now)
+                runs.add_event(db, run.id, f"stop {command.state}", command.proof, now)
+        log.info("run %s: %s is %s %s", run.name, command.kind, command.state, command.proof)
+
+    def _recheck(self, command: Command) -> str | None:
+        """Say why the decision behind an action no longer holds, or None when it does."""
+        with self._store.read() as db:
+            state = judgements.states(db).get(command.run_id, {}).get(command.rule)
+        if state is None:
+            return f"rule {command.rule} is no longer there or was changed"
+        return (
+            None if state["state"] == "firing" else f"rule {command.rule} no longer fires: {state['reason']}"
+        )
+
+    def _over_budget(self, command: Command, known: Mapping[str, Run], now: float) -> Command | None:
+        if command.state != "planned" or command.args.get("mode") != "enforce":
+            return None
+        active = sum(run.state == "active" for run in known.values())
+        limit = max(2, active // 4) if self._stops_per_hour is None else self._stops_per_hour
+        with self._store.read() as db:
+            spent = actions.stops_since(db, now - HOUR) - 1
+        if spent < limit:
+            return None
+        proof = f"the budget of {limit} stops per hour over all runs is spent (limits.stops_per_hour)"
+        return replace(command, state="refused", proof=proof, changed_at=now)

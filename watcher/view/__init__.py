@@ -1,0 +1,1 @@
+"""What users and other programs see of the store: plain dictionaries, and tables made of them."""
