@@ -103,7 +103,7 @@ def _opened(db: Connection, row: Row[Any]) -> OpenEvaluation:
         evaluation=_evaluation(row, {}),
         opened_at=row.opened_at,
         last_arrival=row.last_arrival,
-        keys=dict(db.execute(keys).tuples().all()),
+        keys={row[0]: row[1] for row in db.execute(keys)},
         pending=db.execute(ready).scalar_one(),
         later_step_started=(db.execute(newest).scalar_one() or 0) > row.step,
     )
@@ -221,5 +221,5 @@ def series(db: Connection, run_id: str, metric: str, last: int) -> list[tuple[in
     query = query.join(metrics, metrics.c.evaluation_id == evaluations.c.id).where(
         *seen, metrics.c.name == metric
     )
-    rows = db.execute(query.order_by(evaluations.c.step.desc()).limit(last)).tuples().all()
-    return list(reversed(rows))
+    rows = db.execute(query.order_by(evaluations.c.step.desc()).limit(last)).all()
+    return [(row.step, row.value) for row in reversed(rows)]

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, case, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from watcher.nouns import Sample, SampleState, Score
@@ -122,12 +122,13 @@ def known_files(db: Connection, run_id: str) -> dict[Path, tuple[int, float]]:
 
 
 def waiting(db: Connection, limit: int) -> list[Sample]:
-    """Give samples of active runs that want a score: live before history, newest step first."""
+    """Give samples of active runs that want a score: live ones by step, then history, newest first."""
     query = _joined().join(run_table, run_table.c.id == samples.c.run_id)
     query = query.join(evaluation_table, evaluation_table.c.id == samples.c.evaluation_id)
     query = query.where(samples.c.state == "ready", samples.c.current, run_table.c.state == "active")
     query = query.where(evaluation_table.c.state == "open")
-    order = (evaluation_table.c.history, samples.c.step.desc(), samples.c.id)
+    past = evaluation_table.c.history
+    order = (past, case((past, -samples.c.step), else_=samples.c.step), samples.c.id)
     return [_sample(row) for row in db.execute(query.order_by(*order).limit(limit))]
 
 
@@ -207,7 +208,7 @@ def reasons(db: Connection, run_id: str, states: Sequence[str]) -> dict[str, int
     """Give how often each reason stands beside a run's current samples of the given states."""
     mine = (samples.c.run_id == run_id, samples.c.current, samples.c.state.in_(states))
     query = select(samples.c.reason, func.count()).where(*mine).group_by(samples.c.reason)
-    return dict(db.execute(query).tuples().all())
+    return {row[0]: row[1] for row in db.execute(query)}
 
 
 def _joined() -> Any:

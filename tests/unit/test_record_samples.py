@@ -1,0 +1,176 @@
+"""Every image is kept once; a run that goes back begins a new attempt; a late image belongs to its step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from watcher.nouns import Run, Sample, Score
+from watcher.record import evaluations, runs, samples
+from watcher.record.store import Store, open_store
+
+FIRST_SEEN = 1000.0
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    store = open_store(tmp_path)
+    with store.change("run") as db:
+        runs.add(db, Run("r", "run", tmp_path, "pattern", first_seen=FIRST_SEEN), "a test")
+    yield store
+    store.close()
+
+
+def sample(step: int, key: str = "cat", digest: str = "a", mtime: float = 2000.0) -> Sample:
+    return Sample(
+        run_id="r",
+        step=step,
+        key=key,
+        index=0,
+        path=Path(f"/x/{step}_{key}.png"),
+        size=3,
+        mtime=mtime,
+        digest=digest,
+        prompt=f"a {key}",
+    )
+
+
+def add(store: Store, *found: Sample) -> None:
+    with store.change("add") as db:
+        for one in found:
+            samples.add(db, one, 3000.0)
+
+
+def close_all(store: Store) -> None:
+    with store.change("close") as db:
+        for one in evaluations.opened(db):
+            evaluations.close(db, one.evaluation, {"clip/mean": 0.2}, complete=True, because="test")
+
+
+def states(store: Store) -> list[tuple[int, int, str]]:
+    with store.read() as db:
+        return [(e.attempt, e.step, e.state) for e in evaluations.of_run(db, "r")]
+
+
+def test_the_same_bytes_again_are_the_same_sample(store: Store) -> None:
+    add(store, sample(100), sample(100, mtime=2500.0))
+    with store.read() as db:
+        assert samples.counts(db) == {"r": {"ready": 1}}
+        assert samples.known_files(db, "r") == {Path("/x/100_cat.png"): (3, 2500.0)}
+
+
+def test_different_bytes_in_a_closed_evaluation_begin_an_attempt_from_that_step(store: Store) -> None:
+    add(store, sample(100), sample(200), sample(300))
+    close_all(store)
+    add(store, sample(200, digest="b", mtime=2600.0))
+    assert states(store) == [
+        (1, 100, "closed"),
+        (1, 200, "superseded"),
+        (1, 300, "superseded"),
+        (2, 200, "open"),
+    ]
+
+
+def test_step_0_never_begins_an_attempt(store: Store) -> None:
+    add(store, sample(0), sample(100))
+    close_all(store)
+    add(store, sample(0, digest="b"))
+    assert states(store) == [(1, 0, "open"), (1, 100, "closed")]
+    with store.read() as db:
+        assert samples.counts(db) == {"r": {"ready": 2}}
+
+
+def test_a_file_rewritten_before_its_evaluation_closed_takes_its_own_place(store: Store) -> None:
+    add(store, sample(100), sample(100, digest="b"))
+    assert states(store) == [(1, 100, "open")]
+    with store.read() as db:
+        assert [s.digest for s in samples.waiting(db, 9)] == ["b"]
+
+
+def test_images_that_a_new_attempt_wrote_again_with_equal_bytes_go_along(store: Store) -> None:
+    add(store, sample(100, "cat"), sample(100, "dog"), sample(100, "hen"))
+    close_all(store)
+    add(store, sample(100, "cat", mtime=2600.0))  # deterministic: the same picture again
+    add(store, sample(100, "dog", digest="b", mtime=2601.0))
+    with store.read() as db:
+        found = evaluations.of_run(db, "r")[-1]
+        assert {s.key for s in samples.in_evaluation(db, found.id)} == {"cat", "dog"}
+        assert {s.key for s in samples.waiting(db, 9)} == {"cat", "dog"}
+
+
+def test_going_back_twice_numbers_attempts_onward_and_keeps_earlier_steps(store: Store) -> None:
+    add(store, sample(100), sample(200), sample(300))
+    close_all(store)
+    add(store, sample(300, digest="b"))
+    close_all(store)
+    add(store, sample(200, digest="c"))
+    close_all(store)
+    add(store, sample(300, digest="d"))
+    live = [state for state in states(store) if state[2] != "superseded"]
+    assert live == [(1, 100, "closed"), (3, 200, "closed"), (3, 300, "open")]
+
+
+def test_a_late_image_opens_its_own_step_again_not_a_new_attempt(store: Store) -> None:
+    add(store, sample(100), sample(200))
+    close_all(store)
+    add(store, sample(100, "dog"))
+    assert states(store) == [(1, 100, "open"), (1, 200, "closed")]
+    with store.read() as db:
+        assert [e.step for e in evaluations.judged(db, "r")] == [200]
+
+
+def test_an_undecodable_file_that_was_mended_takes_its_own_place(store: Store) -> None:
+    add(store, replace(sample(100), digest="", state="undecodable", reason="truncated"))
+    close_all(store)
+    add(store, sample(100))
+    assert states(store) == [(1, 100, "open")]
+    with store.read() as db:
+        assert samples.counts(db) == {"r": {"ready": 1}}
+
+
+def test_only_what_was_written_before_first_sight_is_history(store: Store) -> None:
+    add(store, sample(100, mtime=FIRST_SEEN - 1), sample(200, mtime=FIRST_SEEN - 1))
+    add(store, sample(200, "dog", mtime=FIRST_SEEN + 1), sample(300, mtime=FIRST_SEEN + 2))
+    with store.read() as db:
+        assert [e.history for e in evaluations.of_run(db, "r")] == [True, False, False]
+
+
+def test_live_samples_come_first_in_order_then_history_newest_first(store: Store) -> None:
+    old = [sample(step, mtime=FIRST_SEEN - 1) for step in (100, 200)]
+    add(store, *old, sample(300), sample(400))
+    with store.read() as db:
+        assert [s.step for s in samples.waiting(db, 9)] == [300, 400, 200, 100]
+
+
+def test_a_second_score_of_the_same_identity_changes_nothing(store: Store) -> None:
+    add(store, sample(100))
+    for cosine in (0.25, 0.99):
+        with store.change("score") as db:
+            samples.keep_scores(db, "clip", [Score(1, "a", cosine)], 3000.0)
+    with store.read() as db:
+        assert [row.cosine for row in samples.scores_of(db, 1).values()] == [0.25]
+        assert samples.counts(db) == {"r": {"scored": 1}}
+
+
+def test_a_score_of_other_bytes_is_not_kept(store: Store) -> None:
+    add(store, sample(100))
+    with store.change("score") as db:
+        samples.keep_scores(db, "clip", [Score(1, "other", 0.25)], 3000.0)
+    with store.read() as db:
+        assert samples.scores_of(db, 1) == {}
+        assert samples.reasons(db, "r", ["undecodable"]) == {"changed while it was scored": 1}
+
+
+def test_a_prompt_that_becomes_known_makes_its_samples_ready(store: Store) -> None:
+    missing = replace(sample(100), prompt=None, state="unscorable", reason=samples.NO_PROMPT)
+    add(store, missing)
+    close_all(store)
+    with store.change("prompt") as db:
+        for one in samples.without_prompt(db, "r"):
+            samples.give_prompt(db, one, "a cat", 3000.0)
+    with store.read() as db:
+        assert [s.prompt for s in samples.waiting(db, 9)] == ["a cat"]
+    assert states(store) == [(1, 100, "open")]
