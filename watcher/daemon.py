@@ -87,9 +87,7 @@ class Daemon:
             observer = Observer(self._queue.put)
             scorer = self._scorer()
             postman = Postman(self._config.notify, self._queue.put)
-            pipeline = assemble(
-                self._config, self._rules.rules, store, self._state, observer, scorer, postman
-            )
+            pipeline = assemble(self._config, self._rules.rules, store, self._state, observer, scorer, postman)
             self._greet(store)
             scheduler = self._start_timers(observer)
             try:
@@ -104,9 +102,7 @@ class Daemon:
     def _greet(self, store: Store) -> None:
         now = time.time()
         with store.change("start") as db:
-            runs.set_fact(
-                db, "daemon", {"state": "running", "pid": os.getpid(), "host": socket.gethostname()}, now
-            )
+            runs.set_fact(db, "daemon", {"state": "running", "pid": os.getpid(), "host": socket.gethostname()}, now)
             runs.set_fact(db, "scorer", {"state": "idle", "reason": ""}, now)
             judgements.forget_states(db, {rule.name: rule.hash for rule in self._rules.rules})
             gone = {row.rule for row in judgements.all_open(db)} - {rule.name for rule in self._rules.rules}
@@ -227,8 +223,7 @@ def _locked(state: Path) -> Iterator[IO[str]]:
             file.seek(0)
             owner = file.read().strip() or "unknown"
             raise ConfigError(
-                f"a daemon (pid {owner}) already watches with state folder {state}; "
-                "stop it, or set another `state:`"
+                f"a daemon (pid {owner}) already watches with state folder {state}; stop it, or set another `state:`"
             ) from error
         file.truncate(0)
         file.write(str(os.getpid()))

@@ -1,6 +1,6 @@
 """The base of plug-ins: fields are the YAML settings, one method is the behaviour.
 
-A registry is a literal tuple of `Part` classes (`LAYOUTS`, `CONDITIONS`, `TARGETS`, ...), so what exists can
+A registry is a literal tuple of `PlugIn` classes (`LAYOUTS`, `CONDITIONS`, `TARGETS`, ...), so what exists can
 be read in one place.
 """
 
@@ -18,10 +18,14 @@ _DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)\s*")
 class Part(BaseModel):
     """Settings of one plug-in or section: frozen, unknown keys are errors, docstrings are the help."""
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", use_attribute_docstrings=True, arbitrary_types_allowed=True
-    )
-    name: ClassVar[str] = ""
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, arbitrary_types_allowed=True)
+
+
+class PlugIn(Part):
+    """A part that stands in a registry: in YAML it is `{name: {settings}}`, or its bare name."""
+
+    name: ClassVar[str]
+    """What it is called in YAML."""
 
 
 def parse_duration(value: object) -> float:

@@ -37,9 +37,7 @@ class Pipeline:
         """
         attempt(self.intake.advance, now)  # discover runs and settle files: whole samples reach the store
         attempt(self.scoring.advance, now)  # hand waiting samples to the scorer; scores come back as messages
-        attempt(
-            self.closing.advance, now
-        )  # close whole evaluations: metrics, and what the rules make of them
+        attempt(self.closing.advance, now)  # close whole evaluations: metrics, and what the rules make of them
         attempt(self.acting.advance, now)  # carry out what was decided, and verify it
         attempt(self.telling.advance, now)  # deliver notices
         attempt(self.mirroring.advance, now)  # show closed evaluations in TensorBoard and elsewhere

@@ -58,9 +58,7 @@ def _only(runs: Sequence[dict[str, Any]], name: str) -> list[dict[str, Any]]:
 def _print(found: dict[str, Any]) -> None:
     out = console()
     if not found["runs"]:
-        out.print(
-            "No run seen yet. Is the daemon running (`watcher run`) and do `runs:` name existing folders?"
-        )
+        out.print("No run seen yet. Is the daemon running (`watcher run`) and do `runs:` name existing folders?")
     else:
         out.print(table(found["runs"]))
     for line in problems(found):
@@ -79,9 +77,7 @@ def problems(found: dict[str, Any]) -> list[str]:
     lines += [f"{target['name']}: {target['state']}: {target['reason']}" for target in bad]
     for run in found["runs"]:
         lines += [f"{run['name']}: {number} images: {why}" for why, number in run["reasons"].items()]
-        lines += [
-            f"{run['name']}: {r['name']}: {r['reason']}" for r in run["rules"] if r["state"] == "firing"
-        ]
+        lines += [f"{run['name']}: {r['name']}: {r['reason']}" for r in run["rules"] if r["state"] == "firing"]
         if run["last_action"]:
             lines.append(f"{run['name']}: {_deed(run['last_action'])}: {run['last_action']['proof']}")
     return lines

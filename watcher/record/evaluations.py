@@ -186,9 +186,7 @@ def unmirrored(db: Connection, tracker: str) -> list[Evaluation]:
     done = (mirrors.c.evaluation_id == evaluations.c.id) & (mirrors.c.tracker == tracker)
     query = select(evaluations).outerjoin(mirrors, done).where(evaluations.c.state == "closed")
     query = query.where(func.coalesce(mirrors.c.revision, 0) < evaluations.c.revision)
-    return _with_metrics(
-        db, list(db.execute(query.order_by(evaluations.c.step, evaluations.c.id).limit(100)))
-    )
+    return _with_metrics(db, list(db.execute(query.order_by(evaluations.c.step, evaluations.c.id).limit(100))))
 
 
 def mirror(db: Connection, evaluation: Evaluation, tracker: str, place: str) -> None:
@@ -218,8 +216,6 @@ def series(db: Connection, run_id: str, metric: str, last: int) -> list[tuple[in
     """Give step and value of a metric at a run's last judged evaluations, oldest first."""
     seen = (evaluations.c.run_id == run_id, evaluations.c.state == "closed", evaluations.c.variant == "")
     query = select(evaluations.c.step, metrics.c.value)
-    query = query.join(metrics, metrics.c.evaluation_id == evaluations.c.id).where(
-        *seen, metrics.c.name == metric
-    )
+    query = query.join(metrics, metrics.c.evaluation_id == evaluations.c.id).where(*seen, metrics.c.name == metric)
     rows = db.execute(query.order_by(evaluations.c.step.desc()).limit(last)).all()
     return [(row.step, row.value) for row in reversed(rows)]

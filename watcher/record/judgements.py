@@ -18,9 +18,7 @@ def state_of(db: Connection, run_id: str, rule: str, content: str) -> dict[str, 
     return db.execute(select(rule_states.c.state).where(*mine)).scalar_one_or_none()
 
 
-def keep_state(
-    db: Connection, run_id: str, rule: str, content: str, state: Mapping[str, Any], now: float
-) -> None:
+def keep_state(db: Connection, run_id: str, rule: str, content: str, state: Mapping[str, Any], now: float) -> None:
     """Store where a rule stands for a run."""
     values = {"hash": content, "state": dict(state), "at": now}
     new = upsert(rule_states).values(run_id=run_id, rule=rule, **values)

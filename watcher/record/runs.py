@@ -78,12 +78,7 @@ def add_attempt(db: Connection, run_id: str, number: int, first_step: int, now: 
 def attempt_at(db: Connection, run_id: str, step: int) -> int:
     """Give the attempt that a step belongs to: the latest that began at or before it."""
     query = select(func.max(attempts.c.number))
-    return (
-        db.execute(
-            query.where(attempts.c.run_id == run_id, attempts.c.first_step <= step)
-        ).scalar_one_or_none()
-        or 1
-    )
+    return db.execute(query.where(attempts.c.run_id == run_id, attempts.c.first_step <= step)).scalar_one_or_none() or 1
 
 
 def newest_attempt(db: Connection, run_id: str) -> int:

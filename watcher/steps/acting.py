@@ -83,9 +83,7 @@ class Acting:
             state = judgements.states(db).get(command.run_id, {}).get(command.rule)
         if state is None:
             return f"rule {command.rule} is no longer there or was changed"
-        return (
-            None if state["state"] == "firing" else f"rule {command.rule} no longer fires: {state['reason']}"
-        )
+        return None if state["state"] == "firing" else f"rule {command.rule} no longer fires: {state['reason']}"
 
     def _over_budget(self, command: Command, known: Mapping[str, Run], now: float) -> Command | None:
         if command.state != "planned" or command.args.get("mode") != "enforce":

@@ -58,9 +58,7 @@ class Closing:
             self._close(run, candidate, expected, because, now)
         return bool(because)
 
-    def _close(
-        self, run: Run, candidate: OpenEvaluation, expected: int | None, because: str, now: float
-    ) -> None:
+    def _close(self, run: Run, candidate: OpenEvaluation, expected: int | None, because: str, now: float) -> None:
         with self._store.change("close evaluation") as db:
             identity = _one_identity(db, candidate.evaluation)
             if identity is None:

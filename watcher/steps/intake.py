@@ -146,9 +146,7 @@ class Intake:
         watched.run = _with_state(watched.run)
         return True
 
-    def _look(
-        self, watched: Watched, file: FoundFile, now: float
-    ) -> tuple[FoundFile, Ready | Undecodable] | None:
+    def _look(self, watched: Watched, file: FoundFile, now: float) -> tuple[FoundFile, Ready | Undecodable] | None:
         if watched.known.get(file.path) == (file.size, file.mtime_ns / 1e9):
             return None
         outcome = self._files.look(file, now)

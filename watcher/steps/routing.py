@@ -26,9 +26,7 @@ class Routes:
 
     def post(self, db: Connection, notice: Notice, now: float) -> None:
         """Write a notice, in the caller's transaction, for every target of its severity."""
-        outbox.post(
-            db, _stamped(notice, now), [label for label in self.labels if self._wants(label, notice)], now
-        )
+        outbox.post(db, _stamped(notice, now), [label for label in self.labels if self._wants(label, notice)], now)
 
     def _wants(self, label: str, notice: Notice) -> bool:
         least = SEVERITIES.index(self.targets[label].min_severity)

@@ -81,9 +81,7 @@ class Telling:
             run, rule = known[decision.run_id], self._rules[decision.rule]
             if run.state != "active":
                 continue
-            notice = routing.reminder(
-                run, rule.name, decision.reason, rule.severity, decision.id, decision.told
-            )
+            notice = routing.reminder(run, rule.name, decision.reason, rule.severity, decision.id, decision.told)
             with self._store.change("remind") as db:
                 judgements.told(db, decision.id, now)
                 self._routes.post(db, notice, now)

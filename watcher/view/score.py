@@ -31,10 +31,7 @@ def score_folder(path: Path, prompts: Path | None, settings: ScorerSettings) -> 
     settle = SettleSettings()
     files = sorted(scan(run), key=lambda f: (f.facts.step, f.facts.variant, f.facts.key, f.facts.index))
     images = [_image(run, file, texts, Files(settle)) for file in files]
-    jobs = [
-        _job(place, image, file, settle)
-        for place, (image, file) in enumerate(zip(images, files, strict=True))
-    ]
+    jobs = [_job(place, image, file, settle) for place, (image, file) in enumerate(zip(images, files, strict=True))]
     identity, scores = score_images(settings, [job for job in jobs if job is not None])
     for score in scores:
         _put(images[score.sample_id], score)

@@ -79,9 +79,7 @@ def _evaluation(db: Connection, evaluation: Evaluation) -> dict[str, Any]:
         "history": evaluation.history,
         "identity": evaluation.identity,
         "metrics": dict(evaluation.metrics),
-        "images": [
-            _image(sample, scores.get(sample.id or 0)) for sample in samples.in_evaluation(db, evaluation.id)
-        ],
+        "images": [_image(sample, scores.get(sample.id or 0)) for sample in samples.in_evaluation(db, evaluation.id)],
     }
 
 

@@ -1,0 +1,44 @@
+"""The layouts there are, and which of them a folder has."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from watcher.discover.layout import Layout
+from watcher.discover.pattern import Pattern
+from watcher.discover.simpletuner import SimpleTuner
+
+LAYOUTS: tuple[type[Layout], ...] = (SimpleTuner, Pattern)
+DETECTED: tuple[type[Layout], ...] = (SimpleTuner,)
+"""Those that need no settings; `pattern` is only ever chosen by the user."""
+
+
+def choose_layout(chosen: Any, folder: Path) -> tuple[Layout | None, str]:
+    """Give a folder's layout and the reason: the user's choice, or what the folder shows."""
+    if isinstance(chosen, Layout):
+        return chosen, f"{chosen.name}: chosen in the configuration"
+    found = [(layout, reason) for cls in DETECTED if (reason := (layout := cls()).detect(folder))]
+    if len(found) == 1:
+        return found[0][0], f"{found[0][0].name}: {found[0][1]}"
+    if found:
+        names = " and ".join(f"{layout.name} ({reason})" for layout, reason in found)
+        return None, f"looks like {names}; set `layout:`"
+    known = ", ".join(cls.name for cls in DETECTED)
+    return None, f"looks like none of {known} (yet); set `layout:`, or `layout: {{pattern: ...}}`"
+
+
+def read_layout(value: object) -> object:
+    """Read `auto`, a layout's name or `{pattern: {...}}`.
+
+    Raises:
+        ValueError: there is no such layout.
+
+    """
+    if value == "auto" or isinstance(value, Layout):
+        return value
+    known = {cls.name: cls for cls in LAYOUTS}
+    name, settings = next(iter(value.items())) if isinstance(value, dict) and len(value) == 1 else (value, {})
+    if not isinstance(name, str) or name not in known:
+        raise ValueError(f"unknown layout {name!r}; known are auto, {', '.join(known)}")
+    return known[name].model_validate(settings or {})

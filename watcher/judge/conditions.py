@@ -1,0 +1,128 @@
+"""Conditions: each looks at one closed evaluation and is true, false or unknown."""
+
+from __future__ import annotations
+
+import math
+import operator
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from watcher.judge import metrics
+from watcher.nouns import Verdict
+from watcher.part import Part
+
+_SENTENCE = re.compile(r"\s*(\S+)\s*(<=|>=|<|>)\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*")
+_TESTS: Mapping[str, tuple[Callable[[float, float], bool], str]] = {
+    "<": (operator.lt, "below"),
+    "<=": (operator.le, "at most"),
+    ">": (operator.gt, "above"),
+    ">=": (operator.ge, "at least"),
+}
+
+
+class Compare(Part):
+    """True when a metric is below or above a threshold; NaN and a missing metric make it unknown.
+
+    With `confidence` the one-sided t bound of the mean over prompts must be: mean + t * stderr for `below`,
+    mean - t * stderr for `above`, t with prompts - 1 degrees of freedom (Student). Needs `clip/stderr` and
+    `clip/prompts`; unknown without them.
+    """
+
+    metric: str
+    """The metric's name, such as `clip/mean`."""
+    below: float | None = None
+    """True when the metric is below this."""
+    above: float | None = None
+    """True when the metric is above this."""
+    confidence: float | None = Field(default=None, gt=0.5, lt=1)
+    """How sure one has to be of it, from 0.5 to 1."""
+    inclusive: bool = Field(default=False, exclude=False)
+    """Whether the threshold itself counts (`<=`, `>=`)."""
+
+    @field_validator("metric")
+    @classmethod
+    def _known(cls, metric: str) -> str:
+        if metric not in metrics.METRICS:
+            raise ValueError(metrics.fault(metric, 0.0))
+        return metric
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_sentence(cls, value: Any) -> Any:
+        return parse_sentence(value) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _fits(self) -> Compare:
+        if (self.below is None) == (self.above is None):
+            raise ValueError("give either `below` or `above`")
+        if wrong := metrics.fault(self.metric, self.threshold):
+            raise ValueError(wrong)
+        if self.confidence is not None and self.metric != "clip/mean":
+            raise ValueError("`confidence` is known for `clip/mean` only: only a mean has a standard error")
+        return self
+
+    @property
+    def threshold(self) -> float:
+        """Give the number compared with."""
+        return self.below if self.below is not None else self.above or 0.0
+
+    @property
+    def sign(self) -> str:
+        """Give `<`, `<=`, `>` or `>=`."""
+        return ("<" if self.below is not None else ">") + ("=" if self.inclusive else "")
+
+    def judge(self, found: Mapping[str, float]) -> Verdict:
+        """Judge one evaluation's metrics."""
+        value = found.get(self.metric)
+        if value is None:
+            return Verdict("", None, f"{self.metric} is missing")
+        if math.isnan(value):
+            return Verdict("", None, f"{self.metric} is NaN", {self.metric: value})
+        bound = self._bound(value, found)
+        if bound is None:
+            return Verdict("", None, f"{self.metric} has no standard error to be sure by", {self.metric: value})
+        test, word = _TESTS[self.sign]
+        holds = test(bound, self.threshold)
+        reason = f"{_described(self.metric, value, found)} is {'' if holds else 'not '}{word} {self.threshold:g}"
+        sure = f" with {self.confidence:.0%} confidence (bound {bound:.4f})" if self.confidence else ""
+        return Verdict("", holds, reason + sure, {self.metric: value, "bound": bound, "threshold": self.threshold})
+
+    def _bound(self, value: float, found: Mapping[str, float]) -> float | None:
+        if self.confidence is None:
+            return value
+        error, prompts = found.get("clip/stderr"), found.get("clip/prompts", 0.0)
+        if error is None or math.isnan(error) or prompts < 2:
+            return None
+        from scipy.stats import t
+
+        away = float(t.ppf(self.confidence, prompts - 1)) * error
+        return value + away if self.below is not None else value - away
+
+
+def parse_sentence(text: str) -> dict[str, Any]:
+    """Read `clip/mean < 0.22` as the settings of `Compare`.
+
+    Raises:
+        ValueError: it is no such sentence.
+
+    """
+    match = _SENTENCE.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{text!r} is no condition; write for example `clip/mean < 0.22`")
+    side: Literal["below", "above"] = "below" if match[2].startswith("<") else "above"
+    return {"metric": match[1], side: float(match[3]), "inclusive": match[2].endswith("=")}
+
+
+def _described(metric: str, value: float, found: Mapping[str, float]) -> str:
+    text = f"{metric} {value:.3f}" if abs(value) < 10 else f"{metric} {value:g}"
+    if metric == "clip/mean" and "clip/stderr" in found:
+        text += f" +- {found['clip/stderr']:.3f}"
+    if metric.startswith("clip/") and "clip/prompts" in found:
+        text += f" over {found['clip/prompts']:.0f} prompts"
+    return text
+
+
+CONDITIONS = (Compare,)

@@ -1,0 +1,176 @@
+"""Where a rule stands for a run: `inactive -> pending -> firing -> resolved`, moved on by closed evaluations.
+
+`replay` is `advance` folded over a history, so a state that was moved on step by step and one that is
+computed afresh from the store are the same.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+from watcher.judge.schema import Rule
+from watcher.judge.spans import Span
+from watcher.nouns import Verdict
+
+SHOWN = 5
+"""So many steps of a streak are named in its reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One closed evaluation as rules see it; wall times in seconds."""
+
+    attempt: int
+    step: int
+    first_at: float
+    last_at: float
+    metrics: Mapping[str, float]
+    complete: bool = True
+    epoch: float | None = None
+    identity: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What must be remembered between two evaluations."""
+
+    state: Literal["inactive", "pending", "firing", "resolved"] = "inactive"
+    count: int = 0
+    """Evaluations in a row at which the condition was true."""
+    needed: int = 1
+    """Evaluations that `for` asks for, where it counts evaluations."""
+    since_step: int = 0
+    since_at: float = 0.0
+    """Where the present row of true evaluations began."""
+    steps: tuple[int, ...] = ()
+    """The last steps of the row."""
+    clears: int = 0
+    """Evaluations in a row at which the condition was false."""
+    clear_step: int = 0
+    clear_at: float = 0.0
+    unknowns: int = 0
+    """Evaluations in a row that could not be judged."""
+    reason: str = ""
+    seen: int = 0
+    """Evaluations so far, judged or not."""
+    attempt: int = 0
+    origin: float = 0.0
+    """Wall time of the present attempt's first output."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the state for the store."""
+        return asdict(self)
+
+    @staticmethod
+    def from_json(value: Mapping[str, Any]) -> State:
+        """Read a state from the store."""
+        return State(**{**value, "steps": tuple(value["steps"])})
+
+
+def replay(rule: Rule, points: Sequence[Point]) -> tuple[State, list[tuple[Point, State, Verdict]]]:
+    """Judge a whole history in the order of its steps."""
+    state, trace = State(), []
+    for point in points:
+        state, verdict = advance(rule, state, point)
+        trace.append((point, state, verdict))
+    return state, trace
+
+
+def advance(rule: Rule, state: State, point: Point) -> tuple[State, Verdict]:
+    """Judge one further evaluation; unknown holds the state, it neither counts nor resets."""
+    state = replace(state, seen=state.seen + 1, needed=_needed(rule.for_))
+    if point.attempt != state.attempt:
+        state = replace(state, attempt=point.attempt, origin=point.first_at)
+    if closed := _closed_gate(rule, state, point):
+        return replace(state, reason=closed), Verdict(rule.name, None, closed)
+    verdict = judge(rule, point)
+    if verdict.value is None:
+        return replace(state, unknowns=state.unknowns + 1, reason=verdict.reason), verdict
+    state = replace(state, unknowns=0)
+    return _counted(rule, state, point, verdict) if verdict.value else _cleared(rule, state, point, verdict)
+
+
+def judge(rule: Rule, point: Point) -> Verdict:
+    """Judge one evaluation by itself: true, false, or unknown where it lacks what the rule needs."""
+    if lack := _lack(rule, point):
+        return Verdict(rule.name, None, lack, dict(point.metrics))
+    value = point.metrics.get(rule.when.metric)
+    verdict = replace(rule.when.judge(point.metrics), rule=rule.name)
+    fires = rule.on_missing if value is None else rule.on_nan if math.isnan(value) else "hold"
+    return replace(verdict, value=True) if verdict.value is None and fires == "fire" else verdict
+
+
+def _lack(rule: Rule, point: Point) -> str:
+    prompts = point.metrics.get("clip/prompts")
+    if prompts is not None and prompts < rule.needs.prompts:
+        return f"cannot judge: {prompts:.0f} prompts, {rule.needs.prompts} are needed"
+    if rule.needs.complete and not point.complete:
+        return "cannot judge: the evaluation is incomplete"
+    if rule.model and point.identity and not _same_model(rule.model, point.identity):
+        return f"cannot judge: scored by {point.identity.split('@')[0]}, the rule is for {rule.model}"
+    return ""
+
+
+def _same_model(model: str, identity: str) -> bool:
+    name = identity.split("@")[0]
+    return model in (name, name.rsplit("/", 1)[-1])
+
+
+def _closed_gate(rule: Rule, state: State, point: Point) -> str:
+    for gate in rule.after:
+        reached = {
+            "steps": float(point.step),
+            "evaluations": float(state.seen),
+            "seconds": point.last_at - state.origin,
+            "epochs": point.epoch,
+        }[gate.unit]
+        if reached is None:
+            return f"cannot judge: no epoch is known, `after: {gate}` cannot be told"
+        if reached < gate.amount:
+            return f"not judged before {gate}"
+    return ""
+
+
+def _counted(rule: Rule, state: State, point: Point, verdict: Verdict) -> tuple[State, Verdict]:
+    if state.count == 0:
+        state = replace(state, since_step=point.step, since_at=point.last_at, steps=())
+    steps = (*state.steps, point.step)[-SHOWN:]
+    state = replace(state, count=state.count + 1, clears=0, steps=steps)
+    held = _reached(rule.for_, state.count, point.step - state.since_step, point.last_at - state.since_at)
+    now: Literal["firing", "pending"] = "firing" if held or state.state == "firing" else "pending"
+    reason = f"{verdict.reason}, {_row(state)}"
+    return replace(state, state=now, reason=reason), replace(verdict, reason=reason)
+
+
+def _cleared(rule: Rule, state: State, point: Point, verdict: Verdict) -> tuple[State, Verdict]:
+    if state.clears == 0:
+        state = replace(state, clear_step=point.step, clear_at=point.last_at)
+    state = replace(state, count=0, steps=(), clears=state.clears + 1, reason=verdict.reason)
+    if state.state == "pending":
+        return replace(state, state="inactive"), verdict
+    since = (point.step - state.clear_step, point.last_at - state.clear_at)
+    if state.state == "firing" and _reached(rule.clear, state.clears, *since):
+        return replace(state, state="resolved"), verdict
+    return state, verdict
+
+
+def _reached(span: Span, count: int, steps: int, seconds: float) -> bool:
+    return {"evaluations": float(count), "steps": float(steps), "seconds": seconds}[span.unit] >= span.amount
+
+
+def _needed(span: Span) -> int:
+    return int(span.amount) if span.unit == "evaluations" else 1
+
+
+def _row(state: State) -> str:
+    named = ", ".join(str(step) for step in state.steps)
+    more = "..., " if state.count > len(state.steps) else ""
+    return f"{_ordinal(state.count)} evaluation in a row (step{'s' if state.count > 1 else ''} {more}{named})"
+
+
+def _ordinal(number: int) -> str:
+    ending = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{ending}"
