@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from watcher.act import Backend, ProcessBackend
-from watcher.config import Config
+from watcher.config import Config, WatchedRun
 from watcher.discover import Observer
 from watcher.judge import Rule
 from watcher.notify import Postman
@@ -73,5 +73,6 @@ class Layouts:
     def backend(self, run: Run) -> Backend:
         """Give what a run is stopped through: its own `control:`, else its processes as they are found."""
         watched = self._intake.watched.get(run.id)
-        backends = watched.found.settings.control if watched else []
-        return backends[0] if backends else ProcessBackend()
+        settings = watched.found.settings if watched else None
+        chosen = settings.control if isinstance(settings, WatchedRun) else ()
+        return chosen[0] if chosen else ProcessBackend()

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, PrivateAttr
 
 from watcher import yamlfile
+from watcher.act import BACKENDS, Backend
 from watcher.discover import RunSettings
 from watcher.errors import ConfigError, Fault
 from watcher.judge import RuleSet
@@ -52,6 +53,17 @@ def _trackers(value: object) -> object:
 AnyTarget = Annotated[Target, BeforeValidator(partial(_part_of, TARGETS))]
 
 
+AnyBackend = Annotated[Backend, BeforeValidator(partial(_part_of, BACKENDS))]
+
+
+class WatchedRun(RunSettings):
+    """One entry of `runs:`, with the backends it is controlled through."""
+
+    control: tuple[AnyBackend, ...] = Field(default=(), max_length=1)
+    """How the run is stopped: `[{process: {pidfile: ...}}]` or `[{process: {match: ...}}]`; default: by the
+    processes that have its folder among their arguments or write in it."""
+
+
 class Limits(Part):
     """How much may be done over all runs; beyond it the daemon only observes, and says so."""
 
@@ -64,9 +76,9 @@ class Config(Part):
 
     mode: Mode = "observe"
     """`observe`: rules alert and say what they would have done. `enforce`: they do it."""
-    runs: tuple[RunSettings, ...] = Field(min_length=1)
+    runs: tuple[WatchedRun, ...] = Field(min_length=1)
     """The folders to watch; globs are allowed."""
-    scorers: dict[Literal["clip"], ScorerSettings] = Field(default_factory=lambda: {"clip": ScorerSettings()})
+    scorers: dict[Literal["clip"], ScorerSettings] = Field(default={"clip": ScorerSettings()}, min_length=1)
     """The models that score; this version has one, `clip`."""
     trackers: Annotated[dict[str, Tracker], BeforeValidator(_trackers)] = Field(default_factory=dict)
     """Where closed evaluations are shown: `tensorboard`."""

@@ -86,7 +86,7 @@ class Daemon:
             store = open_store(self._state, self._boundary)
             observer = Observer(self._queue.put)
             scorer = self._scorer()
-            postman = Postman(self._config.notify, self._queue.put)
+            postman = Postman(self._config.notify, self._queue.put, time.time)
             pipeline = assemble(self._config, self._rules.rules, store, self._state, observer, scorer, postman)
             self._greet(store)
             scheduler = self._start_timers(observer)

@@ -20,6 +20,10 @@ QUIET_GAPS = 4
 """So many of the run's usual gaps between images without a new one mean that no more will come."""
 
 
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
+"""What trainers write; others, such as EPS, would start other programs to be read."""
+
+
 class SettleSettings(Part):
     """When a file and an evaluation count as whole."""
 
@@ -134,16 +138,16 @@ def read_image(path: Path, settings: SettleSettings) -> Ready | Waiting | Undeco
         return Waiting(0.0)
     try:
         with warnings.catch_warnings():
-            # Pillow only warns between its limit and twice that; ours is checked below.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(data)) as image:
+            # Pillow only warns between its limit and twice that; ours is checked below. Odd metadata is no matter.
+            warnings.simplefilter("ignore")
+            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
                 if image.width * image.height > settings.max_pixels:
                     return _too_large(image.width, image.height, settings)
                 image.load()
                 return Ready(hashlib.sha256(data).hexdigest(), image.width, image.height)
     except Image.DecompressionBombError as error:
         return Undecodable(f"too large a picture: {error}")
-    except Exception:
+    except Exception:  # noqa: BLE001 - decoders raise anything for a torn file
         return Waiting(0.0)
 
 
@@ -185,4 +189,4 @@ def is_complete(keys: Mapping[str, int], expected: int | None, usual: Sequence[f
         return sum(keys.values()) >= expected
     if not usual:
         return True
-    return frozenset(keys) >= max(set(usual), key=lambda one: (usual.count(one), len(one)))
+    return frozenset(keys) >= max(usual, key=lambda one: (usual.count(one), len(one)))

@@ -35,7 +35,7 @@ def status(
             print_json(found)
         else:
             if watch:
-                typer.clear()
+                console().clear()
             _print(found)
         if not watch:
             return

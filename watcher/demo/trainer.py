@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import random
 import time
 from collections.abc import Sequence
@@ -21,12 +22,23 @@ from PIL import Image
 from torch import nn
 from torch.utils.tensorboard.writer import SummaryWriter
 
-from watcher.demo.world import COLOURS, SHAPES, SIDE, SIZES, Scene, draw, training_scenes, validation_scenes
+from watcher.demo.world import (
+    COLOURS,
+    PROJECT,
+    SHAPES,
+    SIDE,
+    SIZES,
+    Scene,
+    draw,
+    training_scenes,
+    validation_scenes,
+)
 
 WORDS = (*SIZES, *COLOURS, *SHAPES)
-PROMPTS = 16
-PICTURES = 6
+PICTURES = 2
 """Pictures drawn for each training caption."""
+WARM_UP = 200
+"""Steps in which the learning rate rises."""
 
 
 class Generator(nn.Module):
@@ -45,7 +57,6 @@ class Generator(nn.Module):
             nn.ConvTranspose2d(32, 24, 4, 2, 1),
             nn.SiLU(),
             nn.Conv2d(24, 3, 3, padding=1),
-            nn.Sigmoid(),
         )
 
     def forward(self, words: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
@@ -63,10 +74,10 @@ def main() -> None:
     rng = random.Random(given.seed)  # noqa: S311 - pictures, not secrets
     model = Generator()
     optimizer = torch.optim.AdamW(model.parameters(), lr=given.learning_rate)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, given.steps, eta_min=1e-5)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, given.steps))
     words, places, pictures = _data(rng, shuffled=given.shuffle_captions)
     given.output_dir.mkdir(parents=True, exist_ok=True)
-    writer = SummaryWriter(given.output_dir / "logs" / "watcher-demo")
+    writer = SummaryWriter(given.output_dir / "logs" / PROJECT, flush_secs=5)
     for step in range(1, given.steps + 1):
         loss = _train_step(model, optimizer, words, places, pictures)
         schedule.step()
@@ -81,14 +92,21 @@ def main() -> None:
     writer.close()
 
 
+def _rate(step: int, steps: int) -> float:
+    """Give the share of the learning rate at a step: up along a line, then down along a cosine."""
+    if step < WARM_UP:
+        return (step + 1) / WARM_UP
+    return 0.01 + 0.99 * (1 + math.cos(math.pi * (step - WARM_UP) / max(1, steps - WARM_UP))) / 2
+
+
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output-dir", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=4000)
+    parser.add_argument("--steps", type=int, default=2400)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--learning-rate", type=float, default=2e-3)
-    parser.add_argument("--validate-every", type=int, default=200)
-    parser.add_argument("--checkpoint-every", type=int, default=1000)
+    parser.add_argument("--learning-rate", type=float, default=1e-3)
+    parser.add_argument("--validate-every", type=int, default=100)
+    parser.add_argument("--checkpoint-every", type=int, default=600)
     parser.add_argument("--pause", type=float, default=0.0, help="seconds to rest after each step")
     parser.add_argument("--shuffle-captions", action="store_true", help="make it hopeless")
     return parser.parse_args()
@@ -119,25 +137,25 @@ def _train_step(
     words: torch.Tensor,
     places: torch.Tensor,
     pictures: torch.Tensor,
-    batch: int = 32,
+    batch: int = 16,
 ) -> float:
     """Take one optimizer step; gives the mean squared error before it."""
     chosen = torch.randint(len(words), (batch,))
     loss = nn.functional.mse_loss(model(words[chosen], places[chosen]), pictures[chosen])
     optimizer.zero_grad()
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]
     optimizer.step()
     return loss.item()
 
 
 def validate(folder: Path, step: int, model: Generator) -> None:
     """Write one picture for each validation prompt, as SimpleTuner names and writes them."""
-    wanted = validation_scenes(PROMPTS)
+    wanted = validation_scenes()
     with torch.inference_mode():
         made = model(encode(wanted), torch.zeros(len(wanted), 2))
     (folder / "validation_images").mkdir(exist_ok=True)
     for scene, picture in zip(wanted, made, strict=True):
-        pixels = (picture.permute(1, 2, 0) * 255).round().to(torch.uint8).numpy()
+        pixels = (picture.permute(1, 2, 0).clamp(0, 1) * 255).round().to(torch.uint8).numpy()
         name = f"step_{step}_{scene.slug}_0_{SIDE}x{SIDE}.png"
         Image.fromarray(pixels).save(folder / "validation_images" / name)
 
@@ -157,26 +175,6 @@ def save_checkpoint(
     torch.save(schedule.state_dict(), place / "scheduler.bin")
     (place / "training_state.json").write_text(json.dumps({"global_step": step, "epoch": 1}))
     (place / ".guard").write_text("complete\n")
-
-
-def write_config(workspace: Path, output: Path) -> None:
-    """Write the configuration and prompt library that a SimpleTuner user would have, under `config/`."""
-    config = workspace / "config"
-    config.mkdir(parents=True, exist_ok=True)
-    library = {scene.slug: scene.caption for scene in validation_scenes(PROMPTS)}
-    (config / "user_prompt_library.json").write_text(json.dumps(library, indent=2))
-    settings = {
-        "output_dir": str(output),
-        "user_prompt_library": "config/user_prompt_library.json",
-        "validation_disable_unconditional": True,
-        "validation_resolution": f"{SIDE}x{SIDE}",
-        "num_validation_images": 1,
-        "disable_benchmark": True,
-        "report_to": "tensorboard",
-        "logging_dir": "logs",
-        "tracker_project_name": "watcher-demo",
-    }
-    (config / "config.json").write_text(json.dumps(settings, indent=2))
 
 
 if __name__ == "__main__":

@@ -17,6 +17,10 @@ from PIL import Image, ImageDraw
 
 SIDE = 32
 """Pixels."""
+PROMPTS = 16
+"""Held-out captions that the trainings validate on."""
+PROJECT = "shapes"
+"""The trainings' TensorBoard project."""
 COLOURS = {
     "red": (205, 40, 40),
     "green": (50, 160, 60),
@@ -75,7 +79,7 @@ def held_out_scenes() -> list[Scene]:
     return [scene for scene in scenes() if is_held_out(scene)]
 
 
-def validation_scenes(count: int) -> list[Scene]:
+def validation_scenes(count: int = PROMPTS) -> list[Scene]:
     """Give a fixed choice of held-out scenes, spread over colours and shapes."""
     return sorted(held_out_scenes(), key=lambda s: hashlib.sha256(s.slug.encode()).digest())[:count]
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from watchdog import observers
 from watchdog.events import (
     FileClosedEvent,
     FileCreatedEvent,
@@ -14,7 +15,6 @@ from watchdog.events import (
     FileSystemEvent,
     FileSystemEventHandler,
 )
-from watchdog.observers import Observer as make_observer
 from watchdog.observers.api import ObservedWatch
 
 log = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ class Observer:
 
     def __init__(self, put: Callable[[Hint], None]) -> None:
         self._handler = _Handler(put)
-        self._observer = make_observer()
+        self._observer = observers.Observer()
         self._watches: dict[Path, ObservedWatch] = {}
         self._refused: set[Path] = set()
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path, PurePath
-from typing import ClassVar, TypeVar
+from typing import ClassVar
 
-from pydantic import field_validator
+from pydantic import Field, field_validator
 
 from watcher.discover.layout import Facts, Layout, Prompts
 from watcher.discover.prompts import read_prompts
 
-Number = TypeVar("Number", int, float)
 GROUPS = ("step", "key", "index", "variant", "epoch")
 
 
@@ -20,8 +20,8 @@ class Pattern(Layout):
     """Anything else: a regular expression over paths relative to the run's folder.
 
     Named groups: `step` (required), `key` (what names the prompt; without it all images share the key `0`),
-    `index` (which image of that prompt), `variant`, `epoch`. A `.txt` file of the same stem beside an image, in
-    `sidecar` mode, holds its prompt.
+    `index` (which image of that prompt), `variant`, `epoch`. With `sidecars: true`, the `.txt` file of the same stem
+    beside an image holds its prompt, as many trainers' data sets have it.
     """
 
     name: ClassVar[str] = "pattern"
@@ -30,10 +30,12 @@ class Pattern(Layout):
     """Matches the whole relative path, such as `samples/(?P<step>\\d+)_(?P<key>\\w+)\\.png`."""
     prompts_file: str | None = None
     """Prompt file relative to the run's folder; `prompts:` of the run wins."""
-    images: int | None = None
+    sidecars: bool = False
+    """Prompts stand in a `.txt` file beside each image."""
+    images: int | None = Field(default=None, gt=0)
     """How many images one evaluation has, where that is known."""
     folders: tuple[str, ...] = (".",)
-    """Folders that hold samples, relative to the run's folder; searched with everything below."""
+    """Folders that hold samples, relative to the run's folder, or globs; searched with everything below."""
 
     @field_validator("regex")
     @classmethod
@@ -48,41 +50,89 @@ class Pattern(Layout):
             raise ValueError(f"unknown groups {', '.join(unknown)}; known are {', '.join(GROUPS)}")
         return value
 
+    @field_validator("folders")
+    @classmethod
+    def _stay_inside(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for name in value:
+            if PurePath(name).is_absolute() or ".." in PurePath(name).parts:
+                raise ValueError(f"{name!r} leads out of the run's folder; give a folder below it")
+        return value
+
     def detect(self, folder: Path) -> str:  # noqa: ARG002 - a pattern is chosen, never guessed
         """Never: a pattern is chosen by the user."""
         return ""
 
     def sample_folders(self, folder: Path) -> list[Path]:
-        """Give the configured folders."""
-        return [folder / name for name in self.folders]
+        """Give the configured folders, without those that lie in another of them."""
+        found = {place for name in self.folders for place in _places(folder, name)}
+        return sorted(place for place in found if not found.intersection(place.parents))
 
     def parse(self, relative: PurePath) -> Facts | None:
-        """Match the whole relative path."""
+        """Match the whole relative path; numbers that cannot be stored are none."""
         match = re.fullmatch(self.regex, relative.as_posix())
-        found = match.groupdict() if match else {}
-        try:
-            return Facts(
-                step=int(found["step"]),
-                key=found.get("key") or "0",
-                index=_number(int, found.get("index")) or 0,
-                variant=found.get("variant") or "",
-                epoch=_number(float, found.get("epoch")),
-            )
-        except (KeyError, ValueError, TypeError):
+        if match is None:
             return None
+        found = match.groupdict()
+        try:
+            step, index = _whole(found["step"] or ""), _whole(found.get("index") or "0")
+            epoch = _finite(found["epoch"]) if found.get("epoch") else None
+        except ValueError:
+            return None
+        return Facts(step, found.get("key") or "0", index, found.get("variant") or "", epoch)
 
     def prompts(self, folder: Path, override: Path | None) -> Prompts:
-        """Read the prompt file, else every `.txt` beside an image."""
+        """Read the prompt file, else the `.txt` files beside the images."""
         if override is not None:
             return read_prompts(override)
         if self.prompts_file:
             return read_prompts(folder / self.prompts_file)
+        if self.sidecars:
+            return self._beside(folder)
         return Prompts(fault=f"no prompt file: give `prompts:` for {folder}, or `prompts_file:` of its pattern")
 
     def expected(self, folder: Path, override: Path | None) -> int | None:  # noqa: ARG002
         """Give the configured number."""
         return self.images
 
+    def _beside(self, folder: Path) -> Prompts:
+        """Read all sidecars; a key whose images have different prompts has none, for it names no prompt."""
+        texts: dict[str, str] = {}
+        faults: dict[str, str] = {}
+        for path in sorted(path for place in self.sample_folders(folder) for path in place.rglob("*")):
+            facts = self.parse(path.relative_to(folder)) if path.suffix != ".txt" else None
+            text = _sidecar(path.with_suffix(".txt")) if facts else None
+            if facts and text is not None and texts.setdefault(facts.key, text) != text:
+                faults[facts.key] = f"images of key {facts.key!r} have different prompts, such as {path}"
+        fault = "; ".join([*faults.values()][:1] + ["capture what tells prompts apart as (?P<key>...)"] * bool(faults))
+        return Prompts({key: text for key, text in texts.items() if key not in faults}, folder, fault)
 
-def _number(kind: Callable[[str], Number], text: str | None) -> Number | None:
-    return None if text is None else kind(text)
+
+def _places(folder: Path, name: str) -> list[Path]:
+    return list(folder.glob(name)) if set(name) & set("*?[") else [folder / name]
+
+
+def _sidecar(path: Path) -> str | None:
+    """Read a prompt; None where there is none yet."""
+    try:
+        return _read(path, path.stat().st_mtime_ns)
+    except (OSError, ValueError):
+        return None
+
+
+@lru_cache(maxsize=2**16)
+def _read(path: Path, _mtime_ns: int) -> str:
+    return path.read_text(encoding="utf-8-sig").strip()
+
+
+def _whole(text: str) -> int:
+    number = int(text)
+    if not 0 <= number < 2**63:
+        raise ValueError(text)
+    return number
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(text)
+    return number

@@ -9,7 +9,7 @@ from typing import Any
 
 from watcher.discover.layout import Prompts
 
-_COMMENT = re.compile(r"^\s*#.*$", re.MULTILINE)
+_STRING_OR_COMMENT = re.compile(r'("(?:[^"\\\n]|\\.)*")|#[^\n]*')
 
 
 def read_prompts(path: Path) -> Prompts:
@@ -19,17 +19,17 @@ def read_prompts(path: Path) -> Prompts:
     A file that cannot be read gives a fault.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
         texts = _from_json(text) if path.suffix == ".json" else _from_lines(text)
     except OSError as error:
         return Prompts(source=path, fault=f"prompt file {path} cannot be read: {error.strerror}")
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         return Prompts(source=path, fault=f"prompt file {path} is not usable: {error}")
     return Prompts(texts, path)
 
 
 def load_json(text: str) -> Any:
-    """Parse JSON that may hold whole lines of `#` comments, as SimpleTuner's files may.
+    """Parse JSON that may hold `#` comments, as SimpleTuner's files may.
 
     Raises:
         ValueError: it is no JSON.
@@ -38,11 +38,11 @@ def load_json(text: str) -> Any:
     try:
         return json.loads(text)
     except ValueError:
-        return json.loads(_COMMENT.sub("", text))
+        return json.loads(_STRING_OR_COMMENT.sub(lambda match: match[1] or "", text))
 
 
 def _from_lines(text: str) -> dict[str, str]:
-    return {str(number): line.strip() for number, line in enumerate(text.splitlines()) if line.strip()}
+    return {str(number): line.strip() for number, line in enumerate(text.split("\n")) if line.strip()}
 
 
 def _from_json(text: str) -> dict[str, str]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import stat
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,6 +14,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, field_validator
 
+from watcher.discover.birth import born
 from watcher.discover.layout import Layout
 from watcher.discover.layouts import choose_layout, read_layout
 from watcher.nouns import Mode
@@ -31,8 +34,15 @@ class RunSettings(Part):
     """`observe` or `enforce`; default: that of the whole configuration."""
     labels: dict[str, str] = Field(default_factory=dict)
     """Labels that rules can select runs by."""
-    control: tuple[Any, ...] = ()
-    """How the run is stopped, such as `[{process: {pidfile: /run/train.pid}}]`; default: by its processes."""
+
+    @field_validator("path")
+    @classmethod
+    def _has_a_home(cls, value: str) -> str:
+        try:
+            Path(value).expanduser()
+        except RuntimeError as error:
+            raise ValueError(f"no such user: {value.split('/')[0]}") from error
+        return value
 
     @field_validator("prompts")
     @classmethod
@@ -61,27 +71,43 @@ def find_runs(settings: Sequence[RunSettings]) -> list[FoundRun]:
     """
     found: dict[Path, FoundRun] = {}
     for entry in settings:
-        for text in sorted(glob(str(Path(entry.path).expanduser()))):
-            path = Path(text).resolve()
+        for path in _matches(entry.path):
             if path not in found and (run := _run(path, entry)):
                 found[path] = run
     return _distinct(list(found.values()))
 
 
+def _matches(text: str) -> list[Path]:
+    """Give the real paths that a path or glob names; a folder may be called `run[1]`, so plain paths come first."""
+    plain = str(Path(text).expanduser())
+    # os.path, as pathlib raises for folders that may not be read and for links that lead to themselves.
+    return [Path(os.path.realpath(one)) for one in ([plain] if os.path.isdir(plain) else sorted(glob(plain)))]  # noqa: PTH112
+
+
 def _run(path: Path, settings: RunSettings) -> FoundRun | None:
     try:
         info = path.stat()
-    except OSError:
+        str(path).encode()
+    except (OSError, UnicodeEncodeError):  # gone, or a name that is not UTF-8 and cannot be written down
         return None
-    if not path.is_dir():
+    if not stat.S_ISDIR(info.st_mode):
         return None
-    layout, reason = choose_layout(settings.layout, path)
-    identity = f"{path}\0{info.st_dev}\0{info.st_ino}"
+    try:
+        layout, reason = choose_layout(settings.layout, path)
+    except OSError as error:  # one folder that may not be read must not hide the others
+        layout, reason = None, f"cannot be read: {error.strerror}"
+    identity = f"{path}\0{info.st_dev}\0{info.st_ino}\0{born(path)}"
     digest = hashlib.sha256(identity.encode()).hexdigest()[:12]
     return FoundRun(digest, path.name, path, layout, reason, settings)
 
 
 def _distinct(found: list[FoundRun]) -> list[FoundRun]:
-    """Put the parent's name before names that several folders have."""
-    names = Counter(run.name for run in found)
-    return [replace(run, name=f"{run.path.parent.name}/{run.name}") if names[run.name] > 1 else run for run in found]
+    """Put the names of parents, as many as it takes, before names that several folders have."""
+    for _ in range(max((len(run.path.parts) for run in found), default=0)):
+        names = Counter(run.name for run in found)
+        found = [replace(run, name=_longer(run)) if names[run.name] > 1 else run for run in found]
+    return found
+
+
+def _longer(run: FoundRun) -> str:
+    return "/".join(run.path.parts[-(run.name.count("/") + 2) :])

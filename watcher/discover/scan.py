@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path, PurePath
 
 from watcher.discover.layout import Facts
 from watcher.discover.runs import FoundRun
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +34,27 @@ def scan(run: FoundRun) -> Iterator[FoundFile]:
     if run.layout is None:
         return
     for folder in run.layout.sample_folders(run.path):
+        if not Path(os.path.realpath(folder)).is_relative_to(run.path):
+            continue
         for entry in _files(folder):
             facts = run.layout.parse(PurePath(entry.path).relative_to(run.path))
-            if facts is not None and (found := _found(entry, facts)):
+            if facts is not None and _is_text(entry.path) and (found := _found(entry, facts)):
                 yield found
+
+
+def _is_text(path: str) -> bool:
+    """Tell whether a path can be written down; Linux allows names that are not UTF-8."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        _warn_once(os.fsencode(path))
+        return False
+    return True
+
+
+@lru_cache(maxsize=1024)
+def _warn_once(path: bytes) -> None:
+    log.warning("%r: left out, its name is not UTF-8; rename it", path)
 
 
 def _files(folder: Path) -> Iterator[os.DirEntry[str]]:

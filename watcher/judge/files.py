@@ -34,7 +34,9 @@ def load_rules(paths: Iterable[Path]) -> RuleSet:
 
 def read_rules(paths: Iterable[Path]) -> tuple[RuleSet, list[Fault]]:
     """Read rule files; gives what is right in them, and every fault."""
-    files, rules, faults = tuple(paths), [], []
+    files = tuple(paths)
+    rules: list[Rule] = []
+    faults: list[Fault] = []
     homes: dict[str, str] = {}
     for path in files:
         try:

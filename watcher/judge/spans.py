@@ -35,7 +35,7 @@ def parse_span(value: object) -> object:
         return value
     match = _COUNTED.fullmatch(value) if isinstance(value, str) else None
     if match:
-        return Span(amount=float(match[1]), unit=f"{match[2]}s")  # type: ignore[arg-type]
+        return Span(amount=float(match[1]), unit=f"{match[2]}s")
     try:
         return Span(amount=parse_duration(value), unit="seconds")
     except ValueError:
@@ -63,7 +63,7 @@ def _gate(unit: str, amount: Any) -> object:
     if unit == "time":
         return parse_span(amount)
     if unit in ("steps", "epochs", "evaluations") and isinstance(amount, int) and not isinstance(amount, bool):
-        return Span(amount=float(amount), unit=unit)  # type: ignore[arg-type]
+        return Span(amount=float(amount), unit=unit)
     raise ValueError(f"`{unit}: {amount}` is no gate; give steps, epochs or evaluations with a number, or time")
 
 

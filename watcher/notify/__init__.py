@@ -1,0 +1,20 @@
+"""Telling people: targets, and the postman who carries notices to them off the loop."""
+
+from watcher.notify.postman import Delivered, NotDelivered, Postman, retry_delay
+from watcher.notify.slack import Slack
+from watcher.notify.target import Log, Target
+from watcher.notify.webhook import Webhook
+
+TARGETS: tuple[type[Target], ...] = (Log, Webhook, Slack)
+
+__all__ = [
+    "TARGETS",
+    "Delivered",
+    "Log",
+    "NotDelivered",
+    "Postman",
+    "Slack",
+    "Target",
+    "Webhook",
+    "retry_delay",
+]

@@ -61,15 +61,14 @@ def to_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I;16"):
         image = image.point(lambda value: value / 256).convert("L")
     elif image.mode in ("I", "F"):
-        low, high = image.getextrema()
-        scale = 255 / 65535 if float(high) > 255 else 1.0  # type: ignore[arg-type]
+        brightest = float(image.getextrema()[1])  # type: ignore[arg-type]
+        scale = 255 / 65535 if brightest > 255 else 1.0
         image = image.point(lambda value: value * scale).convert("L")
-        del low
     return image.convert("RGB")
 
 
 def health(picture: Image.Image) -> tuple[str, ...]:
     """Tell what is wrong with an RGB picture: `blank` when every channel is constant (black among them)."""
     ranges = picture.getextrema()
-    flat = all(high - low <= 1 for low, high in ranges)  # type: ignore[misc,operator]
+    flat = all(high - low <= 1 for low, high in ranges)  # type: ignore[misc]
     return ("blank",) if flat else ()

@@ -41,7 +41,7 @@ class Judging:
         stored = judgements.state_of(db, run.id, rule.name, rule.hash)
         follows = closed.id == history[-1].id and closed.revision == 1
         if stored and follows and stored.pop("points") == len(history) - 1:
-            return advance(rule, State.from_json(stored), points[-1], points[0].first_at)
+            return advance(rule, State.from_json(stored), points[-1])
         state, steps = replay(rule, points)
         return state, steps[-1][2]
 

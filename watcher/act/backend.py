@@ -1,0 +1,44 @@
+"""Through what a run is stopped."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import ClassVar
+
+from pydantic import field_validator, model_validator
+
+from watcher.part import PlugIn
+
+
+class Backend(PlugIn):
+    """A way to act on a run."""
+
+
+class ProcessBackend(Backend):
+    """The run's processes: found by a pid file, by their command line, or by what ties them to its folder."""
+
+    name: ClassVar[str] = "process"
+
+    pidfile: Path | None = None
+    """File that holds the pid of the training, or of what launched it."""
+    match: str | None = None
+    """Regular expression that the training's command line contains."""
+
+    @field_validator("match")
+    @classmethod
+    def _compiles(cls, value: str | None) -> str | None:
+        try:
+            re.compile(value or "")
+        except re.error as error:
+            raise ValueError(f"no regular expression: {error}") from error
+        return value
+
+    @model_validator(mode="after")
+    def _one_way(self) -> ProcessBackend:
+        if self.pidfile and self.match:
+            raise ValueError("give `pidfile` or `match`, not both")
+        return self
+
+
+BACKENDS: tuple[type[Backend], ...] = (ProcessBackend,)
