@@ -56,8 +56,9 @@ def test_no_name_is_too_odd_to_be_read(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "facts"),
     [
-        ("step_5_cat_64x48.png", Facts(5, "cat", size=(64, 48))),
-        ("step_5_cat_(1024, 768).png", Facts(5, "cat", size=(1024, 768))),
+        ("step_5_cat_64x48.png", Facts(5, "cat", 6_400_048, size=(64, 48))),
+        ("step_5_cat_(1024, 768).png", Facts(5, "cat", 102_400_768, size=(1024, 768))),
+        ("step_5_cat_unknown.png", Facts(5, "cat")),
         ("step_5_cat_2_unknown.png", Facts(5, "cat", 2)),
         ("step_0_cat_0_64x64.png", Facts(0, "cat", size=(64, 64))),
         ("step_5_unconditional_0_64x64.png", Facts(5, "unconditional", size=(64, 64))),

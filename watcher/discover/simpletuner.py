@@ -125,7 +125,13 @@ def _sample(name: str) -> Facts | None:
     if adapter := _ADAPTER.fullmatch(short):
         short, variant = adapter["short"], adapter["slug"]
     size = _size(match["size"])
-    return Facts(int(match["step"]), short, int(match["index"] or 0), variant, size=size)
+    index = _by_size(size) if match["index"] is None else int(match["index"])
+    return Facts(int(match["step"]), short, index, variant, size=size)
+
+
+def _by_size(size: tuple[int, int] | None) -> int:
+    """Number an image that its name does not number: before 3.0 only the size told those of one prompt apart."""
+    return size[0] * 100_000 + size[1] if size else 0
 
 
 def _size(label: str) -> tuple[int, int] | None:

@@ -60,12 +60,6 @@ def give_up(db: Connection, delivery_id: int, error: str) -> None:
     db.execute(row.values(state="failed", attempts=deliveries.c.attempts + 1, error=error))
 
 
-def pending(db: Connection) -> int:
-    """Count deliveries that are still to be made."""
-    query = select(func.count()).select_from(deliveries).where(deliveries.c.state == "pending")
-    return db.execute(query).scalar_one()
-
-
 def counts(db: Connection) -> dict[str, dict[str, int]]:
     """Give how many deliveries each target has in each state."""
     query = select(deliveries.c.target, deliveries.c.state, func.count())
