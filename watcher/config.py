@@ -9,7 +9,7 @@ from glob import glob
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, PrivateAttr
+from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, ValidationInfo
 
 from watcher import yamlfile
 from watcher.act import BACKENDS, Backend
@@ -19,7 +19,7 @@ from watcher.judge import RuleSet
 from watcher.judge.files import read_rules
 from watcher.notify import TARGETS, Target
 from watcher.nouns import Mode
-from watcher.part import Part, PlugIn
+from watcher.part import Part, PlugIn, UserPath
 from watcher.record.trackers import TRACKERS, Tracker
 from watcher.score import ScorerSettings
 from watcher.settle import SettleSettings
@@ -27,7 +27,7 @@ from watcher.settle import SettleSettings
 PLACES = ("watcher.yaml", "~/.config/watcher/watcher.yaml", "/etc/watcher/watcher.yaml")
 
 
-def _part_of(registry: Sequence[type[PlugIn]], value: object) -> object:
+def _part_of(registry: Sequence[type[PlugIn]], value: object, info: ValidationInfo) -> object:
     """Read `{name: {settings}}` or `name` as the part of that name.
 
     Raises:
@@ -41,12 +41,18 @@ def _part_of(registry: Sequence[type[PlugIn]], value: object) -> object:
     if not isinstance(name, str) or name not in known:
         shown = name if isinstance(name, str) else "it"
         raise ValueError(f"unknown `{shown}`; {yamlfile.nearest(str(name), list(known))}")
-    return known[name].model_validate(settings or {})
+    return known[name].model_validate(settings or {}, context=info.context)
 
 
-def _trackers(value: object) -> object:
+def _trackers(value: object, info: ValidationInfo) -> object:
     if isinstance(value, dict):
-        return {name: _part_of(TRACKERS, {name: settings}) for name, settings in value.items()}
+        return {name: _part_of(TRACKERS, {name: settings}, info) for name, settings in value.items()}
+    return value
+
+
+def _some(value: tuple[object, ...]) -> tuple[object, ...]:
+    if not value:
+        raise ValueError("names no folder; write for example `- path: ~/train/outputs/*`")
     return value
 
 
@@ -76,7 +82,7 @@ class Config(Part):
 
     mode: Mode = "observe"
     """`observe`: rules alert and say what they would have done. `enforce`: they do it."""
-    runs: tuple[WatchedRun, ...] = Field(min_length=1)
+    runs: Annotated[tuple[WatchedRun, ...], AfterValidator(_some)]
     """The folders to watch; globs are allowed."""
     scorers: dict[Literal["clip"], ScorerSettings] = Field(default={"clip": ScorerSettings()}, min_length=1)
     """The models that score; this version has one, `clip`."""
@@ -90,7 +96,7 @@ class Config(Part):
     """Who is told: `log`, `webhook`, `slack`."""
     settle: SettleSettings = SettleSettings()
     """When a file and an evaluation count as whole."""
-    state: Path | None = None
+    state: UserPath | None = None
     """State folder, on a local disk; default: $STATE_DIRECTORY, else $XDG_STATE_HOME/watcher."""
     _path: Path = PrivateAttr(default=Path("watcher.yaml"))
 
@@ -150,7 +156,7 @@ def load_config_rules(config: Config) -> RuleSet:
 def state_folder(config: Config) -> Path:
     """Give the folder of the store: `state:`, else systemd's, else the user's."""
     if config.state is not None:
-        return (config.path.parent / config.state.expanduser()).resolve()
+        return config.state.resolve()
     if systemd := os.environ.get("STATE_DIRECTORY"):
         return Path(systemd.split(":")[0])
     return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "watcher"

@@ -17,8 +17,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
+import psutil
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from watcher import sdnotify
@@ -102,8 +103,9 @@ class Daemon:
     def _greet(self, store: Store) -> None:
         now = time.time()
         with store.change("start") as db:
-            runs.set_fact(db, "daemon", {"state": "running", "pid": os.getpid(), "host": socket.gethostname()}, now)
+            runs.set_fact(db, "daemon", _who(), now)
             runs.set_fact(db, "scorer", {"state": "idle", "reason": ""}, now)
+            runs.forget_facts(db, "target:")  # a target that was disabled gets another chance
             judgements.forget_states(db, {rule.name: rule.hash for rule in self._rules.rules})
             gone = {row.rule for row in judgements.all_open(db)} - {rule.name for rule in self._rules.rules}
             for decision in judgements.all_open(db):
@@ -143,8 +145,8 @@ class Daemon:
 
     def _handle(self, message: Message, pipeline: Pipeline, now: float) -> None:
         match message:
-            case Hint(path):
-                pipeline.intake.hint(path)
+            case Hint(path, closed):
+                pipeline.intake.hint(path, closed=closed)
             case Scored():
                 pipeline.scoring.keep(message, now)
             case ScorerDown():
@@ -202,6 +204,12 @@ class _Heartbeat:
             self._last = now
 
 
+def _who() -> dict[str, Any]:
+    """Say which process this is, so that `status` can tell a daemon that was killed."""
+    me = psutil.Process()
+    return {"state": "running", "pid": me.pid, "host": socket.gethostname(), "created": me.create_time()}
+
+
 def _note_end(store: Store) -> None:
     with store.change("end") as db:
         runs.set_fact(db, "daemon", {"state": "stopped", "pid": os.getpid()}, time.time())
@@ -212,11 +220,10 @@ def _locked(state: Path) -> Iterator[IO[str]]:
     """Hold the state folder's lock; the kernel gives it back however the process ends.
 
     Raises:
-        ConfigError: another daemon holds it.
+        ConfigError: another daemon holds it, or there can be none.
 
     """
-    state.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with (state / "lock").open("a+") as file:
+    with _lock_file(state) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -229,3 +236,20 @@ def _locked(state: Path) -> Iterator[IO[str]]:
         file.write(str(os.getpid()))
         file.flush()
         yield file
+
+
+def _lock_file(state: Path) -> IO[str]:
+    """Make the state folder where it is not there yet, and open its lock.
+
+    Raises:
+        ConfigError: the folder cannot be made or written.
+
+    """
+    try:
+        state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return (state / "lock").open("a+")
+    except OSError as error:
+        raise ConfigError(
+            f"state folder {state} cannot be used: {error.strerror}; set `state:` in watcher.yaml to a folder that "
+            "this user can write"
+        ) from error

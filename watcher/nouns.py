@@ -12,6 +12,9 @@ Severity = Literal["info", "warning", "critical"]
 SEVERITIES: tuple[Severity, ...] = ("info", "warning", "critical")
 RunState = Literal["active", "archived", "gone"]
 SampleState = Literal["ready", "scored", "unscorable", "undecodable"]
+NO_PROMPT = "no prompt"
+EMPTY_PROMPT = "empty prompt"
+"""Reasons of unscorable samples that the path has to tell from others."""
 EvaluationState = Literal["open", "closed", "superseded"]
 Tile = tuple[int, int, int, int]
 """Left, top, right, bottom in pixels."""

@@ -7,9 +7,10 @@ be read in one place.
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Annotated, ClassVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationInfo
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)\s*")
@@ -45,3 +46,21 @@ def parse_duration(value: object) -> float:
 
 Duration = Annotated[float, BeforeValidator(parse_duration)]
 """Seconds, written in YAML as `30s`, `10m`, `2h`, `1d`."""
+
+
+def anchored(value: Path, info: ValidationInfo) -> Path:
+    """Give a path of a file of the user's as absolute: `~` is expanded, a relative one counts from that file.
+
+    Raises:
+        ValueError: there is no such user.
+
+    """
+    try:
+        place = value.expanduser()
+    except RuntimeError as error:
+        raise ValueError(f"no such user: {value.parts[0]}") from error
+    return Path((info.context or {}).get("base", "")) / place
+
+
+UserPath = Annotated[Path, AfterValidator(anchored)]
+"""A path as the user wrote it in a file; relative ones count from that file's folder."""

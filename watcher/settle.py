@@ -95,11 +95,14 @@ class Files:
         self._settings = settings
         self._seen: dict[Path, _Seen] = {}
 
-    def look(self, file: File, now: float) -> Ready | Waiting | Undecodable | None:
-        """Say whether a file is whole; None when it vanished meanwhile. Never raises for what is in it."""
+    def look(self, file: File, now: float, *, closed: bool = False) -> Ready | Waiting | Undecodable | None:
+        """Say whether a file is whole; None when it vanished meanwhile. Never raises for what is in it.
+
+        One that its writer has just closed is read without waiting for it to stand still.
+        """
         seen = self._remember(file, now)
-        quiet_since = min(seen.since, max(file.mtime_ns / 1e9, 0.0))
-        if now - quiet_since < self._settings.file_quiet:
+        quiet_since = min(seen.since, _changed_at(file))
+        if now - quiet_since < self._settings.file_quiet and not closed:
             return Waiting(min(quiet_since, now) + self._settings.file_quiet)
         outcome = read_image(file.path, self._settings)
         if isinstance(outcome, Waiting):
@@ -111,7 +114,9 @@ class Files:
     def _remember(self, file: File, now: float) -> _Seen:
         seen = self._seen.get(file.path)
         if seen is None or (seen.size, seen.mtime_ns) != (file.size, file.mtime_ns):
-            seen = _Seen(file.size, file.mtime_ns, now, self._settings.file_quiet)
+            # One that changes under our eyes stands still from now on, whatever time it bears: `cp -p` sets it back.
+            since = min(now, _changed_at(file)) if seen is None else now
+            seen = _Seen(file.size, file.mtime_ns, since, self._settings.file_quiet)
             self._seen[file.path] = seen
         return seen
 
@@ -122,6 +127,10 @@ class Files:
             return Undecodable(f"not a readable image ({file.size} bytes) and unchanged for {quiet:.0f} s")
         seen.wait = min(seen.wait * 2, LONGEST_WAIT)
         return Waiting(now + seen.wait)
+
+
+def _changed_at(file: File) -> float:
+    return max(file.mtime_ns / 1e9, 0.0)
 
 
 def read_image(path: Path, settings: SettleSettings) -> Ready | Waiting | Undecodable | None:

@@ -64,10 +64,14 @@ def load(path: Path) -> Document:
 
 
 def check(document: Document, model: type[Model]) -> tuple[Model | None, list[Fault]]:
-    """Validate a document; gives the model, or None with every fault that was found."""
+    """Validate a document; gives the model, or None with every fault that was found.
+
+    Validators find the file's folder as `base` in their context.
+    """
     faults = list(document.faults)
     try:
-        made = model.model_validate(document.data if document.data is not None else {})
+        data = document.data if document.data is not None else {}
+        made = model.model_validate(data, context={"base": document.path.absolute().parent})
     except ValidationError as error:
         return None, faults + [_fault(document, model, e) for e in _distinct(error)]
     return (None if faults else made), faults

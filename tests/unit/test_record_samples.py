@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from watcher.nouns import Run, Sample, Score
+from watcher.nouns import NO_PROMPT, Run, Sample, Score
 from watcher.record import evaluations, runs, samples
 from watcher.record.store import Store, open_store
 
@@ -98,7 +98,61 @@ def test_images_that_a_new_attempt_wrote_again_with_equal_bytes_go_along(store: 
     with store.read() as db:
         found = evaluations.of_run(db, "r")[-1]
         assert {s.key for s in samples.in_evaluation(db, found.id)} == {"cat", "dog"}
-        assert {s.key for s in samples.waiting(db, 9)} == {"cat", "dog"}
+        again, superseded = samples.waiting(db, 9)[:2], samples.waiting(db, 9)[2:]
+        assert {(s.key, s.prompt, s.attempt) for s in again} == {("cat", "a cat", 2), ("dog", "a dog", 2)}
+        assert {s.attempt for s in superseded} == {1}
+
+
+def test_what_cannot_be_scored_does_not_become_scorable_by_going_along(store: Store) -> None:
+    add(store, replace(sample(100, "cat"), prompt=None, state="unscorable", reason=NO_PROMPT), sample(100, "dog"))
+    close_all(store)
+    add(store, replace(sample(100, "cat", mtime=2600.0), prompt=None, state="unscorable", reason=NO_PROMPT))
+    add(store, sample(100, "dog", digest="b", mtime=2601.0))
+    with store.read() as db:
+        newest = evaluations.of_run(db, "r")[-1]
+        assert {s.key: s.state for s in samples.in_evaluation(db, newest.id)} == {"cat": "unscorable", "dog": "ready"}
+
+
+def test_an_emptied_folder_that_begins_again_is_a_new_attempt(store: Store) -> None:
+    add(store, sample(100), sample(200), sample(300))
+    close_all(store)
+    with store.change("again") as db:
+        samples.start_over(db, "r", 50, 3000.0)
+    add(store, sample(50), sample(150))
+    assert [one for one in states(store) if one[2] != "superseded"] == [(2, 50, "open"), (2, 150, "open")]
+
+
+def test_an_emptied_folder_that_goes_on_from_its_last_step_is_the_same_attempt(store: Store) -> None:
+    add(store, sample(100))
+    close_all(store)
+    with store.change("on") as db:
+        samples.start_over(db, "r", 200, 3000.0)
+    add(store, sample(200))
+    assert states(store) == [(1, 100, "closed"), (1, 200, "open")]
+
+
+def test_a_file_that_could_not_be_scored_gets_another_chance_when_something_changed(store: Store) -> None:
+    add(store, sample(100))
+    with store.change("gone") as db:
+        samples.set_state(db, samples.waiting(db, 9)[0].id or 0, "undecodable", "the file is gone")
+    assert not known(store)
+    add(store, sample(100))
+    with store.read() as db:
+        assert [s.state for s in samples.waiting(db, 9)] == ["ready"]
+        assert samples.counts(db) == {"r": {"ready": 1}}
+
+
+def test_a_file_that_is_undecodable_for_the_same_reason_again_is_not_counted_twice(store: Store) -> None:
+    torn = replace(sample(100, digest=""), state="undecodable", reason="torn")
+    add(store, torn, torn)
+    with store.read() as db:
+        assert len(evaluations.of_run(db, "r")) == 1
+        assert db.exec_driver_sql("SELECT count(*) FROM samples").scalar() == 1
+
+
+def known(store: Store) -> dict[Path, tuple[int, float]]:
+    with store.read() as db:
+        return samples.known_files(db, "r")
 
 
 def test_going_back_twice_numbers_attempts_onward_and_keeps_earlier_steps(store: Store) -> None:
@@ -165,7 +219,7 @@ def test_a_score_of_other_bytes_is_not_kept(store: Store) -> None:
 
 
 def test_a_prompt_that_becomes_known_makes_its_samples_ready(store: Store) -> None:
-    missing = replace(sample(100), prompt=None, state="unscorable", reason=samples.NO_PROMPT)
+    missing = replace(sample(100), prompt=None, state="unscorable", reason=NO_PROMPT)
     add(store, missing)
     close_all(store)
     with store.change("prompt") as db:

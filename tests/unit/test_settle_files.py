@@ -63,7 +63,7 @@ def test_a_clock_that_is_ahead_only_costs_the_quiet_time(tmp_path: Path) -> None
 
 
 def test_a_torn_file_is_looked_at_less_and_less_often_then_given_up(tmp_path: Path) -> None:
-    files, file, now = Files(SETTINGS), put(tmp_path / "a.png", picture()[:-40]), NOW
+    files, file, now = Files(SETTINGS), put(tmp_path / "a.png", picture()[:-40], NOW - 1), NOW
     waits = []
     while isinstance(outcome := files.look(file, now), Waiting):
         waits.append(outcome.until - now)
@@ -71,7 +71,23 @@ def test_a_torn_file_is_looked_at_less_and_less_often_then_given_up(tmp_path: Pa
     assert waits[:7] == [2, 4, 8, 16, 32, LONGEST_WAIT, LONGEST_WAIT]
     assert isinstance(outcome, Undecodable)
     assert "unchanged for 300 s" in outcome.reason
-    assert NOW + 300 <= now <= NOW + 300 + LONGEST_WAIT
+    assert NOW + 299 <= now <= NOW + 299 + LONGEST_WAIT
+
+
+def test_a_torn_file_that_is_old_already_is_given_up_at_the_first_look(tmp_path: Path) -> None:
+    file = put(tmp_path / "a.png", picture()[:-40], NOW - 301)
+    assert isinstance(Files(SETTINGS).look(file, NOW), Undecodable)
+
+
+def test_a_file_that_its_writer_closed_is_read_at_once(tmp_path: Path) -> None:
+    files, file = Files(SETTINGS), put(tmp_path / "a.png", picture(), NOW)
+    assert files.look(file, NOW) == Waiting(NOW + 1)
+    assert isinstance(files.look(file, NOW, closed=True), Ready)
+
+
+def test_a_torn_file_that_its_writer_closed_is_still_waited_for(tmp_path: Path) -> None:
+    files, file = Files(SETTINGS), put(tmp_path / "a.png", picture()[:-40], NOW)
+    assert files.look(file, NOW, closed=True) == Waiting(NOW + 2)
 
 
 def test_a_file_that_changes_starts_anew(tmp_path: Path) -> None:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import ClassVar
 
 from pydantic import field_validator, model_validator
 
-from watcher.part import PlugIn
+from watcher.part import PlugIn, UserPath
 
 
 class Backend(PlugIn):
@@ -20,7 +19,7 @@ class ProcessBackend(Backend):
 
     name: ClassVar[str] = "process"
 
-    pidfile: Path | None = None
+    pidfile: UserPath | None = None
     """File that holds the pid of the training, or of what launched it."""
     match: str | None = None
     """Regular expression that the training's command line contains."""

@@ -35,6 +35,7 @@ class _World:
     now: float
     recheck: Callable[[], str | None]
     checkpoints: Checkpoints
+    behind: Callable[[], str | None]
 
 
 def step(
@@ -44,13 +45,14 @@ def step(
     now: float,
     recheck: Callable[[], str | None],
     checkpoints: Checkpoints,
+    behind: Callable[[], str | None] = lambda: None,
 ) -> Command:
     """Make the next transition of a stop; the same command comes back while it has to wait.
 
     `recheck` says why the decision no longer holds, or None; `checkpoints` gives step, path and wall time of
-    writing of the run's complete checkpoints.
+    writing of the run's complete checkpoints; `behind` says which evaluations have to be judged first, or None.
     """
-    world = _World(run_folder, backend, now, recheck, checkpoints)
+    world = _World(run_folder, backend, now, recheck, checkpoints, behind)
     return _TRANSITIONS[command.state](command, world)
 
 
@@ -70,7 +72,7 @@ def _plan(command: Command, world: _World) -> Command:
 def _wait(command: Command, world: _World) -> Command:
     if veto := _veto(world):
         return _to(command, "cancelled", world, veto)
-    if world.now - command.created_at < command.args["delay"]:
+    if world.now - command.created_at < command.args["delay"] or world.behind():
         return command
     return _to(command, "rechecked", world)
 

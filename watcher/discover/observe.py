@@ -25,6 +25,8 @@ class Hint:
     """Something was written here."""
 
     path: Path
+    closed: bool = False
+    """Its writer has closed it, or it was moved into place: it should be whole."""
 
 
 class Observer:
@@ -76,4 +78,5 @@ class _Handler(FileSystemEventHandler):
 
     def on_any_event(self, event: FileSystemEvent) -> None:
         if isinstance(event, FileClosedEvent | FileCreatedEvent | FileMovedEvent):
-            self._put(Hint(Path(str(event.dest_path or event.src_path))))
+            closed = not isinstance(event, FileCreatedEvent)
+            self._put(Hint(Path(str(event.dest_path or event.src_path)), closed))

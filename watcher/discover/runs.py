@@ -12,42 +12,32 @@ from glob import glob
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 
 from watcher.discover.birth import born
 from watcher.discover.layout import Layout
 from watcher.discover.layouts import choose_layout, read_layout
 from watcher.nouns import Mode
-from watcher.part import Part
+from watcher.part import Part, UserPath, anchored
+
+
+def _anchored(value: str, info: ValidationInfo) -> str:
+    return str(anchored(Path(value), info))
 
 
 class RunSettings(Part):
     """One entry of `runs:`."""
 
-    path: str
-    """A run's output folder, or a glob of such folders."""
+    path: Annotated[str, AfterValidator(_anchored)]
+    """A run's output folder, or a glob of such folders; relative ones count from the configuration's folder."""
     layout: Annotated[Any, BeforeValidator(read_layout)] = "auto"
     """`auto`, a trainer's name such as `simpletuner`, or `{pattern: {...}}`."""
-    prompts: Path | None = None
+    prompts: UserPath | None = None
     """Prompt file, where the layout cannot find it."""
     mode: Mode | None = None
     """`observe` or `enforce`; default: that of the whole configuration."""
     labels: dict[str, str] = Field(default_factory=dict)
     """Labels that rules can select runs by."""
-
-    @field_validator("path")
-    @classmethod
-    def _has_a_home(cls, value: str) -> str:
-        try:
-            Path(value).expanduser()
-        except RuntimeError as error:
-            raise ValueError(f"no such user: {value.split('/')[0]}") from error
-        return value
-
-    @field_validator("prompts")
-    @classmethod
-    def _at_home(cls, value: Path | None) -> Path | None:
-        return value.expanduser() if value else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +69,8 @@ def find_runs(settings: Sequence[RunSettings]) -> list[FoundRun]:
 
 def _matches(text: str) -> list[Path]:
     """Give the real paths that a path or glob names; a folder may be called `run[1]`, so plain paths come first."""
-    plain = str(Path(text).expanduser())
     # os.path, as pathlib raises for folders that may not be read and for links that lead to themselves.
-    return [Path(os.path.realpath(one)) for one in ([plain] if os.path.isdir(plain) else sorted(glob(plain)))]  # noqa: PTH112
+    return [Path(os.path.realpath(one)) for one in ([text] if os.path.isdir(text) else sorted(glob(text)))]  # noqa: PTH112
 
 
 def _run(path: Path, settings: RunSettings) -> FoundRun | None:

@@ -6,7 +6,6 @@ import hashlib
 import hmac
 import json
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any, ClassVar
 
 from pydantic import SecretStr, model_validator
@@ -14,7 +13,7 @@ from pydantic import SecretStr, model_validator
 from watcher.errors import DeliveryError
 from watcher.notify.target import Target, raise_for, shown
 from watcher.nouns import Notice
-from watcher.part import Duration
+from watcher.part import Duration, UserPath
 
 SCHEMA_VERSION = 1
 
@@ -28,7 +27,7 @@ class Webhook(Target):
     """Where to; http or https."""
     secret: SecretStr | None = None
     """Key of the signature."""
-    secret_file: Path | None = None
+    secret_file: UserPath | None = None
     """File that holds the key; read at each delivery."""
     timeout: Duration = 10.0
     """How long the receiver may take."""
@@ -81,7 +80,7 @@ class Webhook(Target):
         if self.secret_file is None:
             return self.secret.get_secret_value().encode() if self.secret else None
         try:
-            return self.secret_file.expanduser().read_bytes().strip()
+            return self.secret_file.read_bytes().strip()
         except OSError as error:
             raise DeliveryError(f"secret_file {self.secret_file} cannot be read: {error.strerror}") from error
 

@@ -37,6 +37,12 @@ def of_run(db: Connection, run_id: str) -> list[Command]:
     return [_command(row) for row in db.execute(query)]
 
 
+def verified_at(db: Connection, decision_id: int) -> float | None:
+    """Give the wall time at which an action of a decision was verified; None when none was."""
+    mine = (actions.c.decision_id == decision_id, actions.c.state == "verified")
+    return db.execute(select(func.max(actions.c.changed_at)).where(*mine)).scalar()
+
+
 def last(db: Connection) -> dict[str, Command]:
     """Give the newest action of every run, by run id."""
     newest = select(func.max(actions.c.id)).group_by(actions.c.run_id)

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from watcher.nouns import Evaluation, Sample
+from watcher.nouns import EMPTY_PROMPT, Evaluation, Sample
 from watcher.record.tables import evaluations, metrics, mirrors, runs, samples
 
 
@@ -80,7 +80,7 @@ def _is_history(db: Connection, sample: Sample) -> bool:
 
 def supersede(db: Connection, run_id: str, step: int) -> None:
     """Take every evaluation at or after a step out of the rules' sight; it stays in the store."""
-    later = (evaluations.c.run_id == run_id, evaluations.c.step >= step, evaluations.c.step > 0)
+    later = (evaluations.c.run_id == run_id, evaluations.c.step >= step)
     db.execute(update(evaluations).where(*later).values(state="superseded"))
 
 
@@ -107,6 +107,13 @@ def _opened(db: Connection, row: Row[Any]) -> OpenEvaluation:
         pending=db.execute(ready).scalar_one(),
         later_step_started=(db.execute(newest).scalar_one() or 0) > row.step,
     )
+
+
+def open_after(db: Connection, run_id: str, first_at: float, known_at: float) -> list[int]:
+    """Give the steps of a run's open evaluations that were written after one time and known at another."""
+    mine = (evaluations.c.run_id == run_id, evaluations.c.variant == "", evaluations.c.state == "open")
+    query = select(evaluations.c.step).where(*mine, evaluations.c.first_at > first_at)
+    return list(db.execute(query.where(evaluations.c.opened_at <= known_at).order_by(evaluations.c.step)).scalars())
 
 
 def close(
@@ -168,7 +175,8 @@ def usual_keys(db: Connection, evaluation: Evaluation, last: int = 5) -> list[fr
 
 
 def _keys(db: Connection, evaluation_id: int) -> frozenset[str]:
-    mine = (samples.c.evaluation_id == evaluation_id, samples.c.current)
+    counts = (samples.c.state == "scored") | (samples.c.reason == EMPTY_PROMPT)
+    mine = (samples.c.evaluation_id == evaluation_id, samples.c.current, counts)
     return frozenset(db.execute(select(samples.c.key).where(*mine)).scalars())
 
 

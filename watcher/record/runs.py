@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from watcher.nouns import Run, RunState
@@ -101,6 +101,11 @@ def set_fact(db: Connection, key: str, value: Any, now: float) -> None:
     """Tell `status` something of the living daemon, such as why the scorer is down."""
     new = upsert(facts).values(key=key, value=value, at=now)
     db.execute(new.on_conflict_do_update(index_elements=["key"], set_={"value": value, "at": now}))
+
+
+def forget_facts(db: Connection, prefix: str) -> None:
+    """Drop what an earlier daemon told under keys that begin so."""
+    db.execute(delete(facts).where(facts.c.key.startswith(prefix, autoescape=True)))
 
 
 def all_facts(db: Connection) -> dict[str, Any]:

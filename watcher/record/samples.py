@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, case, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from watcher.nouns import Sample, SampleState, Score
+from watcher.nouns import NO_PROMPT, Sample, SampleState, Score
 from watcher.record import evaluations, runs
 from watcher.record.tables import evaluations as evaluation_table
 from watcher.record.tables import prompts, samples, scores
@@ -25,8 +25,6 @@ _PLACE = (
     samples.c.key,
     samples.c.index,
 )
-NO_PROMPT = "no prompt"
-EMPTY_PROMPT = "empty prompt"
 
 
 def add(db: Connection, sample: Sample, now: float) -> None:
@@ -37,15 +35,32 @@ def add(db: Connection, sample: Sample, now: float) -> None:
     """
     sample = replace(sample, attempt=runs.attempt_at(db, sample.run_id, sample.step))
     known = _current(db, sample)
-    if known is not None and known.digest == sample.digest and known.state != "undecodable":
+    if known is not None and _says_nothing_new(known, sample):
         _touch(db, known, sample)
         return
     if known is not None and _went_back(db, known):
-        sample = _begin_attempt(db, sample, now)
+        why = f"{sample.path.name} was replaced by a different image: the run went back to step {sample.step}"
+        sample = _begin_attempt(db, sample, why, now)
     elif known is not None:
         db.execute(update(samples).where(samples.c.id == known.id).values(current=False))
     _insert(db, sample, now)
     runs.touch(db, sample.run_id, sample.mtime)
+
+
+def _says_nothing_new(known: Row[Any], sample: Sample) -> bool:
+    """Tell whether a file is the same as before; one that could not be scored gets another chance."""
+    same = known.digest == sample.digest
+    return bool(same and (known.state != "undecodable" or known.reason == sample.reason))
+
+
+def start_over(db: Connection, run_id: str, step: int, now: float) -> None:
+    """Begin a new attempt at a step when every image known of a run is gone, unless it only goes on from there."""
+    newest = db.execute(select(func.max(evaluation_table.c.step)).where(evaluation_table.c.run_id == run_id)).scalar()
+    if newest is None or step > newest:
+        return
+    evaluations.supersede(db, run_id, step)
+    runs.add_attempt(db, run_id, runs.newest_attempt(db, run_id) + 1, step, now)
+    runs.add_event(db, run_id, "attempt", f"its folder was emptied and begins again at step {step}", now)
 
 
 def _current(db: Connection, sample: Sample) -> Row[Any] | None:
@@ -60,16 +75,17 @@ def _went_back(db: Connection, known: Row[Any]) -> bool:
     return bool(known.step > 0 and known.state != "undecodable" and closed)
 
 
-def _begin_attempt(db: Connection, sample: Sample, now: float) -> Sample:
+def _begin_attempt(db: Connection, sample: Sample, why: str, now: float) -> Sample:
     """Supersede what the run overwrites from here on; images already rewritten with equal bytes go along."""
     number = runs.newest_attempt(db, sample.run_id) + 1
     evaluations.supersede(db, sample.run_id, sample.step)
     runs.add_attempt(db, sample.run_id, number, sample.step, now)
-    why = f"{sample.path.name} was replaced by a different image: the run went back to step {sample.step}"
     runs.add_event(db, sample.run_id, "attempt", why, now)
     again = (samples.c.run_id == sample.run_id, samples.c.step >= sample.step, samples.c.rewritten)
-    for row in db.execute(select(samples).where(samples.c.current, *again)).all():
-        _insert(db, replace(_sample(row), state="ready", attempt=number), now)
+    for row in db.execute(_joined().where(samples.c.current, *again)).all():
+        known = _sample(row)
+        state: SampleState = "ready" if known.state == "scored" else known.state
+        _insert(db, replace(known, state=state, attempt=number), now)
     return replace(sample, attempt=number)
 
 
@@ -115,19 +131,25 @@ def keep_prompt(db: Connection, text: str | None) -> str | None:
 
 
 def known_files(db: Connection, run_id: str) -> dict[Path, tuple[int, float]]:
-    """Give size in bytes and modification time of every file that was taken in, by path."""
+    """Give size in bytes and modification time of every file that was taken in, by path.
+
+    Without those that could not be scored: they are looked at again after a restart.
+    """
+    mine = (samples.c.run_id == run_id, samples.c.state != "undecodable")
     query = select(samples.c.path, samples.c.size, samples.c.mtime)
-    rows = db.execute(query.where(samples.c.run_id == run_id).order_by(samples.c.id))
+    rows = db.execute(query.where(*mine).order_by(samples.c.id))
     return {Path(row.path): (row.size, row.mtime) for row in rows}
 
 
 def waiting(db: Connection, limit: int) -> list[Sample]:
-    """Give samples of active runs that want a score: live ones by step, then history, newest first."""
+    """Give samples of active runs that want a score: live ones by step, then the past, newest first.
+
+    What a later attempt superseded is the past too: it is still scored, and judged no more.
+    """
     query = _joined().join(run_table, run_table.c.id == samples.c.run_id)
     query = query.join(evaluation_table, evaluation_table.c.id == samples.c.evaluation_id)
     query = query.where(samples.c.state == "ready", samples.c.current, run_table.c.state == "active")
-    query = query.where(evaluation_table.c.state == "open")
-    past = evaluation_table.c.history
+    past = evaluation_table.c.history | (evaluation_table.c.state != "open")
     order = (past, case((past, -samples.c.step), else_=samples.c.step), samples.c.id)
     return [_sample(row) for row in db.execute(query.order_by(*order).limit(limit))]
 

@@ -9,13 +9,15 @@ from dataclasses import replace
 from watcher import act
 from watcher.act import Backend
 from watcher.nouns import FINAL, Command, Run
-from watcher.record import actions, judgements, runs
+from watcher.record import actions, evaluations, judgements, runs
 from watcher.record.store import Store
 from watcher.steps import routing
 from watcher.steps.routing import Routes
 
 log = logging.getLogger(__name__)
 HOUR = 3600.0
+WAITING = ("waiting", "saving")
+"""States that may last for as long as the rule says; the next daemon goes on with them."""
 Checkpoints = Callable[[Run], list[tuple[int, str, float]]]
 """Step, path and wall time of writing of a run's complete checkpoints."""
 
@@ -45,9 +47,9 @@ class Acting:
         return sum(self._carry(command, known, now) for command in found)
 
     def idle(self, _now: float) -> bool:
-        """Tell whether no action is under way."""
+        """Tell whether no action is under way, but for those that wait for a veto or a checkpoint."""
         with self._store.read() as db:
-            return not actions.unfinished(db)
+            return all(command.state in WAITING for command in actions.unfinished(db))
 
     def _carry(self, command: Command, known: Mapping[str, Run], now: float) -> bool:
         run = known[command.run_id]
@@ -66,6 +68,7 @@ class Acting:
             self._backend(run),
             now,
             recheck=lambda: self._recheck(command),
+            behind=lambda: self._behind(command),
             checkpoints=lambda: self._checkpoints(run),
         )
 
@@ -84,6 +87,15 @@ class Acting:
         if state is None:
             return f"rule {command.rule} is no longer there or was changed"
         return None if state["state"] == "firing" else f"rule {command.rule} no longer fires: {state['reason']}"
+
+    def _behind(self, command: Command) -> str | None:
+        """Say which evaluations were there already when the decision was taken and are not judged yet, or None.
+
+        A daemon that was down, or a slow scorer, must not stop a run for a past that it has left behind.
+        """
+        with self._store.read() as db:
+            steps = evaluations.open_after(db, command.run_id, command.evidence_at, command.created_at)
+        return f"steps {', '.join(map(str, steps))} are judged first" if steps else None
 
     def _over_budget(self, command: Command, known: Mapping[str, Run], now: float) -> Command | None:
         if command.state != "planned" or command.args.get("mode") != "enforce":

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Row
 
-from watcher.nouns import Evaluation, Run, Sample
+from watcher.nouns import EMPTY_PROMPT, Evaluation, Run, Sample
 from watcher.record import evaluations, runs, samples
 from watcher.record.evaluations import OpenEvaluation
 from watcher.record.store import Store
@@ -64,11 +66,12 @@ class Closing:
             if identity is None:
                 return
             usual = evaluations.usual_keys(db, candidate.evaluation)
+            images = _Images.read(db, candidate.evaluation.id)
             closed = evaluations.close(
                 db,
                 replace(candidate.evaluation, identity=identity),
-                _metrics(db, candidate.evaluation.id),
-                complete=is_complete(candidate.keys, expected, usual),
+                images.metrics(),
+                complete=not images.lost and is_complete(images.present, expected, usual),
                 because=because,
             )
             self._judging.judge(db, run, closed, now)
@@ -98,23 +101,46 @@ def _one_identity(db: Connection, evaluation: Evaluation) -> str | None:
     return None if odd else str(newest.identity)
 
 
-def _metrics(db: Connection, evaluation_id: int) -> Mapping[str, float]:
-    scores = samples.scores_of(db, evaluation_id)
-    found = samples.in_evaluation(db, evaluation_id)
-    images = [
-        ScoredImage(sample.key, score.cosine, tuple(score.health), score.truncated)
-        for sample in found
-        if sample.state == "scored" and (score := scores.get(sample.id or 0)) is not None
-    ]
-    return summarise(
-        images,
-        unscorable=sum(_is_unscorable(sample) for sample in found),
-        undecodable=sum(sample.state == "undecodable" for sample in found),
-    )
+@dataclass(frozen=True, slots=True)
+class _Images:
+    """An evaluation's images with what the scorer said of them."""
+
+    scored: Sequence[ScoredImage]
+    others: Sequence[Sample]
+
+    @staticmethod
+    def read(db: Connection, evaluation_id: int) -> _Images:
+        scores = samples.scores_of(db, evaluation_id)
+        found = samples.in_evaluation(db, evaluation_id)
+        has_score = {sample.id for sample in found if sample.state == "scored" and sample.id in scores}
+        return _Images(
+            [_scored(sample.key, scores[sample.id or 0]) for sample in found if sample.id in has_score],
+            [sample for sample in found if sample.id not in has_score],
+        )
+
+    def metrics(self) -> Mapping[str, float]:
+        unscorable = sum(sample.state == "unscorable" and not _is_empty(sample) for sample in self.others)
+        undecodable = sum(sample.state == "undecodable" for sample in self.others)
+        return summarise(self.scored, unscorable=unscorable, undecodable=undecodable)
+
+    @property
+    def present(self) -> Mapping[str, int]:
+        """How many images each prompt has in the means; those of the empty prompt are wanted nowhere else."""
+        good = [image.key for image in self.scored if "blank" not in image.health]
+        return Counter(good + [sample.key for sample in self.others if _is_empty(sample)])
+
+    @property
+    def lost(self) -> bool:
+        """Whether an image should be in the means and is not: blank or undecodable, so that they are partial."""
+        return any("blank" in i.health for i in self.scored) or any(s.state == "undecodable" for s in self.others)
 
 
-def _is_unscorable(sample: Sample) -> bool:
-    return sample.state == "unscorable" and sample.reason != samples.EMPTY_PROMPT
+def _scored(key: str, score: Row[Any]) -> ScoredImage:
+    return ScoredImage(key, score.cosine, tuple(score.health), score.truncated)
+
+
+def _is_empty(sample: Sample) -> bool:
+    return sample.reason == EMPTY_PROMPT
 
 
 def _brief(evaluation: Evaluation) -> str:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from watcher.discover import FoundFile, FoundRun, Layout, Prompts, RunSettings, find_runs, scan
-from watcher.nouns import Mode, Run, RunState, Sample, SampleState
+from watcher.nouns import EMPTY_PROMPT, NO_PROMPT, Mode, Run, RunState, Sample, SampleState
 from watcher.record import runs, samples
 from watcher.record.store import Store
 from watcher.settle import Files, Ready, Undecodable, Waiting
@@ -31,6 +31,10 @@ class Watched:
     layout: Layout
     known: dict[Path, tuple[int, float]]
     due: float = 0.0
+    vanished: set[Path] = field(default_factory=set)
+    """Known files that the last look did not find."""
+    closed: set[Path] = field(default_factory=set)
+    """Files that their writer has closed since the last look."""
 
 
 class Intake:
@@ -51,7 +55,7 @@ class Intake:
         self._watch = watch
         self._next_look = 0.0
         self.watched: dict[str, Watched] = {}
-        self._problems: dict[str, str] = {}
+        self._problems: dict[tuple[Path, str], str] = {}
         self._told: dict[str, str] | None = None
 
     def advance(self, now: float) -> None:
@@ -62,12 +66,14 @@ class Intake:
         for watched in list(self.watched.values()):
             if watched.due <= now:
                 self._take_in(watched, now)
+        self._tell_problems(now)
 
-    def hint(self, path: Path) -> None:
-        """Make the run that holds a path due at once."""
+    def hint(self, path: Path, *, closed: bool = False) -> None:
+        """Make the run that holds a path due at once; a file that its writer closed needs no quiet time."""
         for watched in self.watched.values():
             if path.is_relative_to(watched.run.path):
                 watched.due = 0.0
+                watched.closed |= {path} if closed else set()
 
     def rescan(self) -> None:
         """Make everything due at once."""
@@ -83,14 +89,15 @@ class Intake:
         with self._store.read() as db:
             stored = {run.id: run for run in runs.all_runs(db)}
         found = {run.id: run for run in find_runs(self._settings)}
+        folders = {run.path for run in found.values()}
+        self._problems = {place: what for place, what in self._problems.items() if place[0] in folders}
         for run in found.values():
-            self._note(str(run.path), "" if run.layout else f"no layout: {run.reason}")
+            self._note(run.path, "layout", "" if run.layout else f"no layout: {run.reason}")
             if run.layout is not None and run.id not in self.watched:
                 self.watched[run.id] = self._meet(run, run.layout, stored, now)
         for run_id in set(stored) - set(found):
             self._lose(stored[run_id], now)
         self._watch([folder for w in self.watched.values() for folder in w.layout.sample_folders(w.run.path)])
-        self._tell_problems(now)
 
     def _meet(self, found: FoundRun, layout: Layout, stored: Mapping[str, Run], now: float) -> Watched:
         """Write down a run that is new, or back, or known from before a restart."""
@@ -130,11 +137,14 @@ class Intake:
         watched.due = now + RESCAN
         if watched.run.state == "archived" and not self._woken(watched, now):
             return
-        whole = [pair for file in scan(watched.found) if (pair := self._look(watched, file, now))]
+        found = list(scan(watched.found))
+        emptied = _is_emptied(watched, found)
+        whole = [pair for file in found if (pair := self._look(watched, file, now))]
+        watched.closed.clear()
         prompts = watched.layout.prompts(watched.run.path, watched.found.settings.prompts)
-        self._note(str(watched.run.path), prompts.fault)
+        self._note(watched.run.path, "prompts", prompts.fault)
         if whole:
-            self._keep(watched, whole, prompts, now)
+            self._keep(watched, whole, prompts, now, emptied=emptied)
         self._find_prompts(watched.run, prompts, now)
 
     def _woken(self, watched: Watched, now: float) -> bool:
@@ -147,9 +157,10 @@ class Intake:
         return True
 
     def _look(self, watched: Watched, file: FoundFile, now: float) -> tuple[FoundFile, Ready | Undecodable] | None:
-        if watched.known.get(file.path) == (file.size, file.mtime_ns / 1e9):
+        is_back = file.path in watched.vanished  # it may be what could not be scored while it was away
+        if watched.known.get(file.path) == (file.size, file.mtime_ns / 1e9) and not is_back:
             return None
-        outcome = self._files.look(file, now)
+        outcome = self._files.look(file, now, closed=file.path in watched.closed)
         if isinstance(outcome, Waiting):
             watched.due = min(watched.due, outcome.until)
             return None
@@ -161,12 +172,20 @@ class Intake:
         whole: list[tuple[FoundFile, Ready | Undecodable]],
         prompts: Prompts,
         now: float,
+        *,
+        emptied: bool,
     ) -> None:
         whole.sort(key=lambda pair: (pair[0].mtime_ns, pair[0].facts.step))
         with self._store.change("take in samples") as db:
+            if emptied:
+                samples.start_over(db, watched.run.id, min(file.facts.step for file, _ in whole), now)
             for file, outcome in whole:
                 samples.add(db, _sample(watched, file, outcome, prompts), now)
-        watched.known |= {file.path: (file.size, file.mtime_ns / 1e9) for file, _ in whole}
+        if emptied:
+            watched.known.clear()
+        taken = {file.path: (file.size, file.mtime_ns / 1e9) for file, _ in whole}
+        watched.known |= taken
+        watched.vanished -= taken.keys()
 
     def _find_prompts(self, run: Run, prompts: Prompts, now: float) -> None:
         """Make samples ready whose prompt has become known since."""
@@ -180,20 +199,29 @@ class Intake:
             for sample in found:
                 samples.give_prompt(db, sample, prompts.texts[sample.key], now)
 
-    def _note(self, place: str, problem: str) -> None:
+    def _note(self, folder: Path, kind: str, problem: str) -> None:
         """Remember what is wrong with a folder or its prompts, or that nothing is any more."""
+        place = (folder, kind)
         if problem and self._problems.get(place) != problem:
-            log.warning("%s: %s", place, problem)
+            log.warning("%s: %s", folder, problem)
         self._problems.pop(place, None)
         if problem:
             self._problems[place] = problem
 
     def _tell_problems(self, now: float) -> None:
-        if self._problems == self._told:
+        found = {f"{folder} ({kind})": problem for (folder, kind), problem in self._problems.items()}
+        if found == self._told:
             return
         with self._store.change("problems") as db:
-            runs.set_fact(db, "problems", self._problems, now)
-        self._told = dict(self._problems)
+            runs.set_fact(db, "problems", found, now)
+        self._told = found
+
+
+def _is_emptied(watched: Watched, found: Sequence[FoundFile]) -> bool:
+    """Note which known files are away; tells whether all are, while there are others."""
+    present = {file.path for file in found}
+    watched.vanished |= watched.known.keys() - present
+    return bool(present and watched.known and not present & watched.known.keys())
 
 
 def _first_state(found: FoundRun, now: float) -> RunState:
@@ -240,5 +268,5 @@ def _fate(
     if flaw:
         return "unscorable", flaw
     if prompt is None:
-        return "unscorable", samples.NO_PROMPT
-    return ("ready", "") if prompt else ("unscorable", samples.EMPTY_PROMPT)
+        return "unscorable", NO_PROMPT
+    return ("ready", "") if prompt else ("unscorable", EMPTY_PROMPT)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Row
 
 from watcher.judge import Point, Rule, State, advance, replay
 from watcher.nouns import Command, Evaluation, Mode, Run, Verdict
@@ -49,14 +49,17 @@ class Judging:
         self, db: Connection, run: Run, rule: Rule, state: State, verdict: Verdict, at: Evaluation, now: float
     ) -> None:
         known = judgements.open_decision(db, run.id, rule.name)
-        if state.state == "firing" and known is None:
+        if known is not None and state.state != "firing":
+            judgements.resolve(db, known.id, state.reason, now)
+            self._routes.post(db, routing.resolved(run, rule.name, state.reason, known.id), now)
+        elif known is not None and (again := _began_again(db, known, at)):
+            judgements.resolve(db, known.id, again, now)
+            self._fire(db, run, rule, state, verdict, at, now)
+        elif known is None and state.state == "firing":
             if at.history:
                 self._routes.post(db, routing.history(run, rule, state.reason), now)
             else:
                 self._fire(db, run, rule, state, verdict, at, now)
-        elif state.state != "firing" and known is not None:
-            judgements.resolve(db, known.id, state.reason, now)
-            self._routes.post(db, routing.resolved(run, rule.name, state.reason, known.id), now)
 
     def _fire(
         self, db: Connection, run: Run, rule: Rule, state: State, verdict: Verdict, at: Evaluation, now: float
@@ -67,6 +70,18 @@ class Judging:
         for kind, args in rule.actions():
             if kind == "stop" and not _is_stopping(db, run):
                 actions.plan(db, _stop(run, rule, args, said.reason, at, now), decision)
+
+
+def _began_again(db: Connection, known: Row[Any], at: Evaluation) -> str:
+    """Say why a rule that fires since an earlier decision has to be decided anew; empty where it has not.
+
+    A run that went back, or was stopped and writes again, is another training: what was done to the old one does
+    not protect it.
+    """
+    if at.attempt != known.attempt:
+        return f"the run went back and began attempt {at.attempt}"
+    stopped = actions.verified_at(db, known.id)
+    return "the run was stopped and started again" if stopped is not None and at.first_at > stopped else ""
 
 
 def _stop(run: Run, rule: Rule, args: Mapping[str, Any], reason: str, at: Evaluation, now: float) -> Command:
