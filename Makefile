@@ -6,13 +6,21 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test check lint types unit clean
+.PHONY: install tools demo test check lint types unit clean
 install: $(STAMP)
 
+# The environment is made anew when what it should hold has changed.
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
 	touch $(STAMP)
+
+# systemd-analyze checks the units; without it, and without the right to install it, those tests are skipped.
+tools:
+	@command -v systemd-analyze >/dev/null \
+	  || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq \
+	       && apt-get install -y -qq --no-install-recommends systemd >/dev/null; } \
+	  || echo 'systemd-analyze is not here: the tests of the systemd units will be skipped'
 
 demo: install
 	$(BIN)/watcher demo
@@ -29,7 +37,7 @@ types: install
 unit: install
 	$(BIN)/python -m pytest -m 'not slow'
 
-test: install check
+test: install tools check
 	$(BIN)/python -m pytest --cov --cov-report=term
 
 clean:

@@ -29,12 +29,10 @@ def command(*more: str) -> list[str]:
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_the_hopeless_training_is_stopped_and_the_healthy_one_finishes(tmp_path: Path, seed: int) -> None:
-    began = time.monotonic()
     done = subprocess.run(
         command("--keep", str(tmp_path / "demo"), "--seed", str(seed)), capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert time.monotonic() - began < 180
     assert done.stdout.count("ok   ") == 6
     assert "FAIL" not in done.stdout
     assert "demo's own CLIP" in done.stdout

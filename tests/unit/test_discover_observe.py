@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -92,3 +95,27 @@ def test_a_folder_no_longer_wanted_gives_no_hints(tmp_path: Path, observer: Obse
 
 def test_an_observer_that_was_never_started_can_be_stopped(hints: Queue[Hint]) -> None:
     Observer(hints.put).stop()
+
+
+def test_where_the_system_has_no_file_events_left_to_give_it_says_so_and_goes_on(tmp_path: Path) -> None:
+    program = """if True:
+        import os, resource, sys
+        from pathlib import Path
+        from watcher.discover import Observer
+        observer = Observer(print)
+        there = len(os.listdir("/proc/self/fd")) - 1
+        resource.setrlimit(resource.RLIMIT_NOFILE, (there, there))
+        observer.start()
+        observer.watch([Path(sys.argv[1])])
+        observer.stop()
+    """
+    done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "scanned regularly instead" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_observer_that_was_not_started_holds_nothing(hints: Queue[Hint]) -> None:
+    before = os.listdir("/proc/self/fd"), set(threading.enumerate())
+    Observer(hints.put)
+    assert (os.listdir("/proc/self/fd"), set(threading.enumerate())) == before

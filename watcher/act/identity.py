@@ -146,13 +146,20 @@ def _names(argument: str, run_folder: Path, pid: int) -> bool:
     text = argument.split("=", 1)[1] if argument.startswith("-") and "=" in argument else argument
     if not text or ("/" not in text and not text.strip(".")):
         return False
-    base = processes.working_folder(pid)
-    place = Path(text).expanduser()
+    try:
+        return _leads_to(Path(text), run_folder, pid)
+    except (OSError, RuntimeError, ValueError):  # an argument may be anything: too long, an unknown user's home, ...
+        return False
+
+
+def _leads_to(place: Path, folder: Path, pid: int) -> bool:
+    """Tell whether a path that a process was given is a folder, or a link to it."""
+    place = place.expanduser()
     if not place.is_absolute():
-        if base is None:
+        if (base := processes.working_folder(pid)) is None:
             return False
         place = base / place
-    return Path(os.path.normpath(place)) == run_folder or (place.is_symlink() and place.resolve() == run_folder)
+    return Path(os.path.normpath(place)) == folder or (place.is_symlink() and place.resolve() == folder)
 
 
 def _tops(candidates: list[int], known: Mapping[int, Process]) -> list[int]:

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from watcher import act
 from watcher.act import Backend
+from watcher.errors import StepError
 from watcher.nouns import FINAL, Command, Run
 from watcher.record import actions, evaluations, judgements, runs
 from watcher.record.store import Store
@@ -44,12 +45,20 @@ class Acting:
         with self._store.read() as db:
             found = actions.unfinished(db)
             known = {run.id: run for run in runs.all_runs(db)} if found else {}
-        return sum(self._carry(command, known, now) for command in found)
+        return sum(self._try(command, known, now) for command in found)
 
     def idle(self, _now: float) -> bool:
         """Tell whether no action is under way, but for those that wait for a veto or a checkpoint."""
         with self._store.read() as db:
             return all(command.state in WAITING for command in actions.unfinished(db))
+
+    def _try(self, command: Command, known: Mapping[str, Run], now: float) -> bool:
+        """Carry one action on; what goes wrong with it holds up no other."""
+        try:
+            return self._carry(command, known, now)
+        except (StepError, OSError) as error:
+            log.warning("run %s: %s cannot go on, trying again: %s", known[command.run_id].name, command.kind, error)
+            return True
 
     def _carry(self, command: Command, known: Mapping[str, Run], now: float) -> bool:
         run = known[command.run_id]
