@@ -14,7 +14,7 @@ import signal
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -29,7 +29,7 @@ from watcher.discover import Hint, Observer
 from watcher.errors import ConfigError
 from watcher.judge import RuleSet
 from watcher.notify import Delivered, NotDelivered, Postman
-from watcher.pipeline import Pipeline, attempt
+from watcher.pipeline import Pipeline
 from watcher.record import judgements, runs
 from watcher.record.store import Boundary, Store, open_store
 from watcher.score import Scored, Scorer, ScorerDown
@@ -37,6 +37,8 @@ from watcher.score import Scored, Scorer, ScorerDown
 log = logging.getLogger(__name__)
 TICK = 1.0
 """Seconds between two passes over the path when nothing happens."""
+INTERRUPTED = 130
+"""The exit status of `run --once` when it was ended before it was done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,7 @@ class Daemon:
             try:
                 return self._loop(pipeline)
             finally:
-                self._shut_down(store, scheduler, observer, scorer, postman)
+                self._shut_down(pipeline, store, scheduler, observer, scorer, postman)
 
     def _scorer(self) -> Scorer:
         settings = self._config.scorers["clip"]
@@ -123,24 +125,25 @@ class Daemon:
         alive = _Heartbeat()
         pipeline.advance(time.time())
         sdnotify.notify("READY=1")
+        log.info("watching as process %s, state folder %s", os.getpid(), self._state)
         while self._stop is None:
             if self._once and (status := pipeline.finished(time.time())) is not None:
                 return status
-            self._handle_all(pipeline)
+            self._handle_all(pipeline, self._queue.get())
             pipeline.advance(time.time())
             alive.beat()
         sdnotify.notify("STOPPING=1")
         log.info("stopping: %s", self._stop.why)
-        return 0
+        return INTERRUPTED if self._once else 0
 
-    def _handle_all(self, pipeline: Pipeline) -> None:
-        """Wait for one message, then handle it and all that came with it."""
-        messages = [*self._again, self._queue.get()]
+    def _handle_all(self, pipeline: Pipeline, *first: Message) -> None:
+        """Handle what was left over, these messages, and all that have come since."""
+        messages = [*self._again, *first]
         self._again = []
         while not self._queue.empty():
             messages.append(self._queue.get_nowait())
         for message in messages:
-            if not attempt(self._handle, message, pipeline, time.time()):
+            if not pipeline.attempt(self._handle, message, pipeline, time.time()):
                 self._again.append(message)  # the store would not take it: nothing may be lost
 
     def _handle(self, message: Message, pipeline: Pipeline, now: float) -> None:
@@ -165,7 +168,10 @@ class Daemon:
         def end(number: int, _frame: object) -> None:
             self._queue.put(Stop(signal.Signals(number).name))
 
-        before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)}
+        ends = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
+        if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # `nohup`: the terminal may go, the daemon stays
+            ends.remove(signal.SIGHUP)
+        before = {number: signal.signal(number, end) for number in ends}
         try:
             yield
         finally:
@@ -174,6 +180,7 @@ class Daemon:
 
     def _shut_down(
         self,
+        pipeline: Pipeline,
         store: Store,
         scheduler: BackgroundScheduler,
         observer: Observer,
@@ -186,7 +193,8 @@ class Daemon:
         postman.close()
         for tracker in self._config.trackers.values():
             tracker.close()
-        attempt(_note_end, store)
+        self._handle_all(pipeline)  # what has arrived in the meantime: a delivered notice must not be sent again
+        pipeline.attempt(_note_end, store)
         store.close()
 
 
@@ -216,7 +224,7 @@ def _note_end(store: Store) -> None:
 
 
 @contextmanager
-def _locked(state: Path) -> Iterator[IO[str]]:
+def _locked(state: Path) -> Iterator[None]:
     """Hold the state folder's lock; the kernel gives it back however the process ends.
 
     Raises:
@@ -227,18 +235,19 @@ def _locked(state: Path) -> Iterator[IO[str]]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            file.seek(0)
-            owner = file.read().strip() or "unknown"
+            owner = os.pread(file.fileno(), 20, 0).decode(errors="replace").strip() or "unknown"
             raise ConfigError(
                 f"a daemon (pid {owner}) already watches with state folder {state}; stop it, or set another `state:`"
             ) from error
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
-        yield file
+        except OSError as error:  # a file system without locks
+            raise _unusable(state, error) from error
+        with suppress(OSError):  # on a full disk the pid, which is for people only, stays unknown
+            file.truncate(0)
+            file.write(str(os.getpid()).encode())
+        yield
 
 
-def _lock_file(state: Path) -> IO[str]:
+def _lock_file(state: Path) -> IO[bytes]:
     """Make the state folder where it is not there yet, and open its lock.
 
     Raises:
@@ -247,9 +256,13 @@ def _lock_file(state: Path) -> IO[str]:
     """
     try:
         state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return (state / "lock").open("a+")
+        return (state / "lock").open("ab+", buffering=0)
     except OSError as error:
-        raise ConfigError(
-            f"state folder {state} cannot be used: {error.strerror}; set `state:` in watcher.yaml to a folder that "
-            "this user can write"
-        ) from error
+        raise _unusable(state, error) from error
+
+
+def _unusable(state: Path, error: OSError) -> ConfigError:
+    return ConfigError(
+        f"state folder {state} cannot be used: {error.strerror}; set `state:` in watcher.yaml to a folder that "
+        "this user can write"
+    )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from watcher.errors import StepError
 from watcher.steps.acting import Acting
@@ -15,6 +16,8 @@ from watcher.steps.scoring import Scoring
 from watcher.steps.telling import Telling
 
 log = logging.getLogger(__name__)
+REMIND = 60.0
+"""Seconds after which a trouble that lasts is logged again."""
 
 
 @dataclass(slots=True)
@@ -27,6 +30,7 @@ class Pipeline:
     mirroring: Mirroring
     acting: Acting
     telling: Telling
+    attempt: Attempts = field(default_factory=lambda: Attempts())
 
     def advance(self, now: float) -> None:
         """Carry everything that is ready one room further.
@@ -35,12 +39,12 @@ class Pipeline:
         daemon killed anywhere in between goes on from where it was. A step that fails is logged and tried
         again on the next pass; it holds up nothing but itself.
         """
-        attempt(self.intake.advance, now)  # discover runs and settle files: whole samples reach the store
-        attempt(self.scoring.advance, now)  # hand waiting samples to the scorer; scores come back as messages
-        attempt(self.closing.advance, now)  # close whole evaluations: metrics, and what the rules make of them
-        attempt(self.acting.advance, now)  # carry out what was decided, and verify it
-        attempt(self.telling.advance, now)  # deliver notices
-        attempt(self.mirroring.advance, now)  # show closed evaluations in TensorBoard and elsewhere
+        self.attempt(self.intake.advance, now)  # discover runs and settle files: whole samples reach the store
+        self.attempt(self.scoring.advance, now)  # hand waiting samples to the scorer; scores come back as messages
+        self.attempt(self.closing.advance, now)  # close whole evaluations: metrics, and what the rules make of them
+        self.attempt(self.acting.advance, now)  # carry out what was decided, and verify it
+        self.attempt(self.telling.advance, now)  # deliver notices
+        self.attempt(self.mirroring.advance, now)  # show closed evaluations in TensorBoard and elsewhere
 
     def finished(self, now: float) -> int | None:
         """Tell whether nothing is left that time alone will bring: the exit status of `run --once`, or None.
@@ -53,14 +57,29 @@ class Pipeline:
         return 0 if all(step.idle(now) for step in steps) else None
 
 
-def attempt(step: Callable[..., object], *args: object) -> bool:
-    """Run one step; log what it could not do. Gives whether it succeeded."""
-    try:
-        step(*args)
-    except StepError as error:
-        log.warning("%s", error)
+class Attempts:
+    """Runs steps and logs what they could not do; the same trouble is told once in `REMIND` seconds."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._told: dict[str, float] = {}
+
+    def __call__(self, step: Callable[..., object], *args: object) -> bool:
+        """Run one step; gives whether it succeeded."""
+        try:
+            step(*args)
+        except StepError as error:
+            self._tell(str(error))
+        except OSError as error:  # a disk that is full or a folder that vanished half way: the next pass sees
+            self._tell(f"{error.filename or 'system'}: {error.strerror or error}")
+        else:
+            return True
         return False
-    except OSError as error:  # a disk that is full or a folder that vanished half way: the next pass sees
-        log.warning("%s: %s", error.filename or "system", error.strerror or error)
-        return False
-    return True
+
+    def _tell(self, trouble: str) -> None:
+        """Log one line, unless it was just logged: a full disk, tried every second, must not fill the log as well."""
+        now = self._clock()
+        self._told = {text: told for text, told in self._told.items() if now - told < REMIND}
+        if trouble not in self._told:
+            self._told[trouble] = now
+            log.warning("%s", " ".join(trouble.split()))

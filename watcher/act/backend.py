@@ -15,14 +15,14 @@ class Backend(PlugIn):
 
 
 class ProcessBackend(Backend):
-    """The run's processes: found by a pid file, by their command line, or by what ties them to its folder."""
+    """The run's processes: found by a pid file, by their command line, or because they write in its folder."""
 
     name: ClassVar[str] = "process"
 
     pidfile: UserPath | None = None
     """File that holds the pid of the training, or of what launched it."""
     match: str | None = None
-    """Regular expression that the training's command line contains."""
+    """Regular expression that the training's command line contains; only Python programs are looked at."""
 
     @field_validator("match")
     @classmethod

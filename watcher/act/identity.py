@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from watcher.act import processes
+from watcher.act import processes, ties
 from watcher.act.backend import ProcessBackend
 from watcher.act.processes import Process
 from watcher.errors import ActError
 
 CLOCK_SLACK = 1.0
 """Seconds; the kernel tells start times relative to a boot time that is exact to a second."""
-NOT_TRAINERS = ("tensorboard", "wandb", "jupyter", "http.server", "watcher", "aim", "mlflow", "gradio")
-"""Python programs that look into output folders; none of them is ever taken for a training."""
+
+
+class NoProcessError(ActError):
+    """Nothing that runs is the run."""
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One process of a run's tree."""
+    """One process of a run's tree; its command line is without secrets."""
 
     pid: int
     start: int
@@ -55,12 +57,22 @@ class Identity:
         """Give the tops of the tree."""
         return [member for member in self.members if member.root]
 
+    @property
+    def is_here(self) -> bool:
+        """Whether its pids mean the same processes here and now: same host, boot, pid namespace and user."""
+        here = (processes.host(), processes.boot_id(), processes.pid_namespace(), os.geteuid())
+        return (self.host, self.boot_id, self.namespace, self.uid) == here
+
+    def living(self, known: Mapping[int, Process]) -> list[Member]:
+        """Give the members that still run."""
+        return [member for member in self.members if is_same(member, known.get(member.pid))]
+
     def extended(self, known: Mapping[int, Process]) -> Identity:
         """Add what the members have started since; nothing is ever taken away."""
-        alive = [m.pid for m in self.members if is_same(m, known.get(m.pid))]
         have = {(m.pid, m.start) for m in self.members}
-        found = (known[pid] for pid in sorted(processes.descendants(alive, known)))
-        new = [Member(p.pid, p.start, p.command) for p in found if p.alive and (p.pid, p.start) not in have]
+        below = processes.descendants([m.pid for m in self.living(known)], known)
+        found = [known[pid] for pid in sorted(below) if known[pid].alive]
+        new = [Member(p.pid, p.start, p.shown) for p in found if (p.pid, p.start) not in have]
         return replace(self, members=(*self.members, *new)) if new else self
 
 
@@ -73,93 +85,120 @@ def identify(run_folder: Path, backend: ProcessBackend, evidence_at: float) -> I
     """Find the processes of a run; they must be older than the images that are held against them.
 
     Raises:
-        ActError: there are none, several unrelated ones, or some that must not be signalled; says which.
+        NoProcessError: there are none.
+        ActError: there are several unrelated ones, or some that must not be signalled; says which.
 
     """
     known = processes.everything()
-    mine = processes.ancestors(os.getpid(), known)
-    candidates, tie = _candidates(run_folder, backend, known)
-    roots = _tops([pid for pid in candidates if pid not in mine], known)
+    roots, tie = _roots(run_folder, backend, known)
     if not roots:
-        raise ActError(f"no process of {run_folder} was found on {processes.host()} ({_ways(backend)})")
+        raise NoProcessError(
+            f"no process of {run_folder} was found on {processes.host()}: {_ways(run_folder, backend, known)}"
+        )
     if len(roots) > 1:
         raise ActError(f"several unrelated processes could be the run, none is touched: {_listed(roots, known)}")
-    tree = processes.descendants(roots, known)
-    _refuse(tree, roots[0], mine, known, evidence_at)
-    members = [Member(pid, known[pid].start, known[pid].command, pid in roots) for pid in sorted(tree)]
+    tree = [known[pid] for pid in sorted(processes.descendants(roots, known))]
+    _refuse(tree, run_folder)
+    _refuse_younger(tree, known[roots[0]], evidence_at)
     return Identity(
         host=processes.host(),
         boot_id=processes.boot_id(),
         namespace=processes.pid_namespace(),
         uid=os.geteuid(),
         tie=tie,
-        members=tuple(members),
+        members=tuple(Member(p.pid, p.start, p.shown, p.pid in roots) for p in tree),
     )
+
+
+def confirm(identity: Identity, run_folder: Path, backend: ProcessBackend, known: Mapping[int, Process]) -> Identity:
+    """Look once more, right before a signal: the same processes, still tied to the run, and what they started since.
+
+    Raises:
+        NoProcessError: all of them have ended.
+        ActError: they cannot be taken for the run any more, or others could be; says why.
+
+    """
+    if not identity.is_here:
+        raise ActError("this is another host, boot, pid namespace or user than at the decision")
+    if reused := [m.pid for m in identity.roots if m.pid in known and known[m.pid].start != m.start]:
+        raise ActError(f"pid {reused[0]} is another process now")
+    identity = identity.extended(known)
+    if not (living := identity.living(known)):
+        raise NoProcessError("all processes of the run have ended")
+    _refuse([known[member.pid] for member in living], run_folder)
+    tied, _ = _roots(run_folder, backend, known)
+    if others := [pid for pid in tied if pid not in {member.pid for member in living}]:
+        raise ActError(f"meanwhile other processes could be the run: {_listed(others, known)}")
+    if not tied and any(member.root for member in living):
+        raise ActError(f"nothing ties pid {living[0].pid} to the run any more (it was: {identity.tie})")
+    return identity
+
+
+def own_groups(identity: Identity, known: Mapping[int, Process]) -> list[int]:
+    """Give the process groups that hold members only: whatever appears in one of them later came out of the run."""
+    pids = {member.pid for member in identity.living(known)}
+    shared = {process.group for process in known.values() if process.alive and process.pid not in pids}
+    return sorted({known[pid].group for pid in pids} - shared)
+
+
+def others(
+    identity: Identity, groups: Sequence[int], run_folder: Path, backend: ProcessBackend, known: Mapping[int, Process]
+) -> list[Process]:
+    """Give what runs beside the members and came out of them, or could be the run: a helper, or a relaunch."""
+    have = {(member.pid, member.start) for member in identity.members}
+    try:
+        tied, _ = _roots(run_folder, backend, known)
+    except ActError:  # a pid file that is gone or stale names nobody
+        tied = []
+    found = [process for process in known.values() if process.group in groups or process.pid in tied]
+    return [process for process in found if process.alive and (process.pid, process.start) not in have]
+
+
+def _roots(run_folder: Path, backend: ProcessBackend, known: Mapping[int, Process]) -> tuple[list[int], str]:
+    """Give the tops of all trees that could be the run, this program's own left out, and what ties them to it.
+
+    Raises:
+        ActError: a pid file names what this program itself descends from, or cannot be trusted.
+
+    """
+    found, tie = _candidates(run_folder, backend, known)
+    mine = processes.ancestors(os.getpid(), known)
+    strangers = [pid for pid in found if pid not in mine and pid != 1]
+    if backend.pidfile is not None and found and not strangers:
+        raise ActError(f"process {found[0]} is this program or one that it descends from")
+    return _tops(strangers, known), tie
 
 
 def _candidates(run_folder: Path, backend: ProcessBackend, known: Mapping[int, Process]) -> tuple[list[int], str]:
     if backend.pidfile is not None:
-        return [_from_pidfile(backend.pidfile, known)], f"pid file {backend.pidfile}"
+        return _from_pidfile(backend.pidfile, known), f"pid file {backend.pidfile}"
     if backend.match is not None:
         pattern = re.compile(backend.match)
-        found = [p.pid for p in known.values() if p.alive and pattern.search(p.command)]
+        found = [p.pid for p in known.values() if pattern.search(p.command) and ties.could_train(p)]
         return found, f"command line matches {backend.match!r}"
-    tied = {p.pid: tie for p in known.values() if (tie := tie_to(run_folder, p))}
+    tied = {p.pid: tie for p in known.values() if (tie := ties.tie_to(run_folder, p))}
     return list(tied), next(iter(tied.values()), "")
 
 
-def _from_pidfile(path: Path, known: Mapping[int, Process]) -> int:
-    try:
-        pid = int(path.expanduser().read_text().split()[0])
-    except (OSError, ValueError, IndexError) as error:
-        raise ActError(f"pid file {path} cannot be read: {error}") from error
-    if pid not in known or not known[pid].alive:
-        raise ActError(f"pid file {path} names {pid}, which does not run")
-    return pid
+def _from_pidfile(path: Path, known: Mapping[int, Process]) -> list[int]:
+    """Give the process that a pid file names, if it runs.
 
+    Raises:
+        ActError: the file cannot be read, or is older than the process, whose pid was reused.
 
-def tie_to(run_folder: Path, process: Process) -> str:
-    """Say what ties a process to a run's folder: its arguments, or files that it has open for writing.
-
-    Only Python programs are considered, and none that merely looks at results.
     """
-    if not process.alive or not _is_python(process) or any(_is_named(process, n) for n in NOT_TRAINERS):
-        return ""
-    if any(_names(argument, run_folder, process.pid) for argument in process.argv[1:]):
-        return f"its arguments name {run_folder}"
-    inside = [path for path in processes.written_files(process.pid) if path.is_relative_to(run_folder)]
-    return f"it writes {inside[0]}" if inside else ""
-
-
-def _is_python(process: Process) -> bool:
-    return "python" in Path(process.argv[0]).name.lower() if process.argv else False
-
-
-def _is_named(process: Process, name: str) -> bool:
-    """Tell whether a Python process runs a module or script of this name."""
-    program = next((part for part in process.argv[1:] if not part.startswith("-")), "")
-    return Path(program).stem.split(".")[0] == name or program == name
-
-
-def _names(argument: str, run_folder: Path, pid: int) -> bool:
-    """Tell whether an argument, or its value after `=`, is the run's folder."""
-    text = argument.split("=", 1)[1] if argument.startswith("-") and "=" in argument else argument
-    if not text or ("/" not in text and not text.strip(".")):
-        return False
     try:
-        return _leads_to(Path(text), run_folder, pid)
-    except (OSError, RuntimeError, ValueError):  # an argument may be anything: too long, an unknown user's home, ...
-        return False
-
-
-def _leads_to(place: Path, folder: Path, pid: int) -> bool:
-    """Tell whether a path that a process was given is a folder, or a link to it."""
-    place = place.expanduser()
-    if not place.is_absolute():
-        if (base := processes.working_folder(pid)) is None:
-            return False
-        place = base / place
-    return Path(os.path.normpath(place)) == folder or (place.is_symlink() and place.resolve() == folder)
+        text, written_at = path.read_text().split(), path.stat().st_mtime
+        process = known.get(int(text[0]))
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError, IndexError) as error:
+        raise ActError(f"pid file {path} holds no pid, or cannot be read: {error}") from error
+    if process is None or not process.alive:
+        return []
+    if process.started_at > written_at + CLOCK_SLACK:
+        raise ActError(f"pid file {path} is older than process {process.pid} ({process.shown}): the pid was reused")
+    return [process.pid]
 
 
 def _tops(candidates: list[int], known: Mapping[int, Process]) -> list[int]:
@@ -168,32 +207,48 @@ def _tops(candidates: list[int], known: Mapping[int, Process]) -> list[int]:
     return [pid for pid in candidates if not (processes.ancestors(pid, known) - {pid}) & chosen]
 
 
-def _refuse(tree: set[int], root: int, mine: set[int], known: Mapping[int, Process], evidence_at: float) -> None:
+def _refuse(tree: list[Process], run_folder: Path) -> None:
     """Refuse what must not be signalled.
 
     Raises:
         ActError: says what and why.
 
     """
-    for pid in sorted(tree):
-        process = known[pid]
-        if pid in mine or pid == 1:
-            raise ActError(f"process {pid} is this program or one that it descends from")
+    for process in tree:
         if process.alive and process.uid != os.geteuid():
-            raise ActError(f"process {pid} belongs to user {process.uid}, this program runs as {os.geteuid()}")
-        if process.alive and processes.pid_namespace(pid) not in ("", processes.pid_namespace()):
-            raise ActError(f"process {pid} lives in another pid namespace (a container)")
-    started = known[root].started_at
-    if started > evidence_at + CLOCK_SLACK:
-        late = started - evidence_at
-        raise ActError(f"process {root} started {late:.0f} s after the images in question were written: a relaunch")
+            raise ActError(f"process {process.pid} belongs to user {process.uid}, this program runs as {os.geteuid()}")
+        if process.alive and processes.pid_namespace(process.pid) not in ("", processes.pid_namespace()):
+            raise ActError(f"process {process.pid} lives in another pid namespace (a container)")
+    if elsewhere := ties.writes_elsewhere(run_folder, tree):
+        raise ActError(f"process {tree[0].pid} ({tree[0].shown}) writes to {elsewhere}, not to the run")
+
+
+def _refuse_younger(tree: list[Process], root: Process, evidence_at: float) -> None:
+    """Refuse a relaunch; where a shell is the root, its eldest Python program must be old enough.
+
+    Raises:
+        ActError: says by how much.
+
+    """
+    eldest = min((p for p in tree if ties.could_train(p)), key=lambda p: p.start, default=root)
+    late = eldest.started_at - evidence_at
+    if late > CLOCK_SLACK:
+        raise ActError(
+            f"process {eldest.pid} started {late:.0f} s after the images in question were written: a relaunch"
+        )
 
 
 def _listed(pids: list[int], known: Mapping[int, Process]) -> str:
-    return "; ".join(f"{pid} ({known[pid].command[:80]})" for pid in sorted(pids))
+    return "; ".join(f"{pid} ({known[pid].shown})" for pid in sorted(pids))
 
 
-def _ways(backend: ProcessBackend) -> str:
+def _ways(run_folder: Path, backend: ProcessBackend, known: Mapping[int, Process]) -> str:
+    """Say how it was looked for, and what to do if it is not simply over."""
+    if backend.pidfile is not None:
+        return f"pid file {backend.pidfile} is not there, or names a process that has ended"
     if backend.match is not None:
-        return f"no command line matches {backend.match!r}"
-    return "no Python program has it among its arguments or writes in it; set `control: [{process: {match: ...}}]`"
+        return f"no Python program's command line matches {backend.match!r}"
+    readers = [process.pid for process in known.values() if ties.names(run_folder, process)]
+    seen = f" ({_listed(readers, known)} name it, but not as their output)" if readers else ""
+    way_out = "if it still runs elsewhere or unrecognised, set `control: [{process: {match: ...}}]` or `pidfile`"
+    return f"no Python program is told to write there or has a file open for writing in it{seen}; {way_out}"

@@ -7,6 +7,7 @@ Doing a state twice is harmless: signals go only to processes that are the very 
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -15,9 +16,10 @@ from typing import Any
 
 from watcher.act import processes, signals
 from watcher.act.backend import Backend, ProcessBackend
-from watcher.act.identity import Identity, Member, identify
+from watcher.act.identity import Identity, Member, NoProcessError, confirm, identify, others, own_groups
+from watcher.act.processes import Process
 from watcher.errors import ActError
-from watcher.nouns import ActionState, Command
+from watcher.nouns import FINAL, ActionState, Command
 
 Checkpoints = Callable[[], list[tuple[int, str, float]]]
 AFTER_KILL = 30.0
@@ -31,7 +33,7 @@ class _World:
     """What a transition may look at."""
 
     folder: Path
-    backend: Backend
+    backend: ProcessBackend
     now: float
     recheck: Callable[[], str | None]
     checkpoints: Checkpoints
@@ -47,23 +49,26 @@ def step(
     checkpoints: Checkpoints,
     behind: Callable[[], str | None] = lambda: None,
 ) -> Command:
-    """Make the next transition of a stop; the same command comes back while it has to wait.
+    """Make the next transition of a stop; the same command comes back while it has to wait, and once it is final.
 
     `recheck` says why the decision no longer holds, or None; `checkpoints` gives step, path and wall time of
     writing of the run's complete checkpoints; `behind` says which evaluations have to be judged first, or None.
     """
-    world = _World(run_folder, backend, now, recheck, checkpoints, behind)
-    return _TRANSITIONS[command.state](command, world)
+    if command.state in FINAL:
+        return command
+    if not isinstance(backend, ProcessBackend):
+        proof = f"no backend {backend.name} can stop this run"
+        return replace(command, state="failed", changed_at=now, proof=proof)
+    return _TRANSITIONS[command.state](command, _World(run_folder, backend, now, recheck, checkpoints, behind))
 
 
 def _plan(command: Command, world: _World) -> Command:
-    if not isinstance(world.backend, ProcessBackend):
-        return _to(command, "failed", world, f"no backend {world.backend.name} can stop this run")
     try:
         identity = identify(world.folder, world.backend, command.evidence_at)
+    except NoProcessError as error:
+        return _to(command, "failed", world, str(error))
     except ActError as error:
-        found_none = str(error).startswith("no process of")
-        return _to(command, "failed" if found_none else "refused", world, str(error))
+        return _to(command, "refused", world, str(error))
     if command.args.get("mode") != "enforce":
         return _to(command, "refused", world, f"observe mode: would have stopped {_named(identity)}", identity)
     return _to(command, "waiting", world, "", identity)
@@ -93,7 +98,7 @@ def _save(command: Command, world: _World) -> Command:
     if new:
         return _begin(command, world, {"checkpoint": list(new[-1])})
     if world.now - command.progress["since"] < command.args["wait"]:
-        gone = not signals.living(Identity.from_json(command.identity), processes.everything())
+        gone = not Identity.from_json(command.identity).living(processes.everything())
         return _begin(command, world) if gone else command
     waited = f"no new checkpoint within {command.args['wait']:.0f} s"
     if command.args["save"] == "required":
@@ -104,74 +109,117 @@ def _save(command: Command, world: _World) -> Command:
 def _begin(command: Command, world: _World, progress: Mapping[str, Any] | None = None) -> Command:
     """Look once more who they are, note what they have started since, and store that before any signal."""
     known = processes.everything()
-    identity = Identity.from_json(command.identity)
-    if not _is_here(identity):
-        return _to(command, "refused", world, "this is another host, boot or pid namespace than at the decision")
-    changed = [root for root in identity.roots if _is_other(root, known)]
-    if changed:
-        return _to(command, "refused", world, f"pid {changed[0].pid} is another process now: nothing was signalled")
-    if not signals.living(identity, known):
+    try:
+        identity = confirm(Identity.from_json(command.identity), world.folder, world.backend, known)
+    except NoProcessError:
         return _ended(command, world)
-    merged = {**command.progress, **(progress or {})}
-    return _to(command, "attempting", world, "", identity.extended(known), merged)
+    except ActError as error:
+        return _to(command, "refused", world, f"{error}; nothing was signalled")
+    noted = {**command.progress, **(progress or {}), "groups": own_groups(identity, known)}
+    return _to(command, "attempting", world, "", identity, noted)
 
 
 def _ended(command: Command, world: _World) -> Command:
     """The run ended by itself before anything was done; perhaps another one has begun since."""
+    over = "the run had ended by itself before anything was done"
     try:
-        assert isinstance(world.backend, ProcessBackend)
         fresh = identify(world.folder, world.backend, world.now)
-    except ActError:
-        return _to(command, "cancelled", world, "the run had ended by itself before anything was done")
+    except NoProcessError:
+        return _to(command, "cancelled", world, over)
+    except ActError as error:
+        return _to(command, "refused", world, f"{over}; now {error}")
     proof = f"the run was relaunched ({_named(fresh)}): an old decision does not stop a new launch"
     return _to(command, "refused", world, proof)
 
 
 def _attempt(command: Command, world: _World) -> Command:
+    """Signal; a daemon that ended in this very state may have done so already, and comes here again."""
+    again = "" if world.now == command.changed_at else "; the daemon was restarted, SIGTERM may have been sent before"
+    if why_not := _veto(world):
+        return _to(command, "cancelled", world, f"{why_not}{again}")
     known = processes.everything()
     identity = Identity.from_json(command.identity)
-    sent = signals.send(signals.living(identity, known), signal.SIGTERM, known)
+    try:
+        identity = confirm(identity, world.folder, world.backend, known)
+        sent = signals.send(identity.living(known), signal.SIGTERM)
+    except NoProcessError:
+        sent = f"SIGTERM to nobody, all had ended{again}"
+    except ActError as error:
+        return _to(command, "refused", world, f"{error}; nothing was signalled{again}")
     progress = {**command.progress, "sent": [sent], "at": world.now, "began": world.now}
-    return _to(command, "acknowledged", world, progress=progress)
+    return _to(command, "acknowledged", world, "", identity, progress)
 
 
 def _verify(command: Command, world: _World) -> Command:
-    """Wait until every process is gone; signal what was started meanwhile; kill only when that is allowed."""
+    """Wait until every process is gone; signal what was started meanwhile; kill only when that is allowed.
+
+    What is started faster than it is signalled must not keep this from ending: it is signalled once per look.
+    """
+    stored = Identity.from_json(command.identity)
+    if not stored.is_here:
+        return _from_elsewhere(command, world, stored)
     known = processes.everything()
-    identity = Identity.from_json(command.identity).extended(known)
-    left = signals.living(identity, known)
-    if not left:
-        return _to(command, "verified", world, _proof(command, identity, world), identity)
-    if len(identity.members) > len(command.identity["members"]):
-        new = left[-(len(identity.members) - len(command.identity["members"])) :]
-        sent = signals.send(new, signal.SIGTERM, known)
-        return _to(command, "acknowledged", world, "", identity, _also_sent(command, sent))
-    return _escalate(command, world, left, known)
+    identity = stored.extended(known)
+    new = [member for member in identity.living(known) if member not in stored.members]
+    if new and command.progress.get("caught") != world.now and not _veto(world):
+        number = signal.SIGKILL if command.progress.get("killed") else signal.SIGTERM
+        progress = {**_also_sent(command, signals.send(new, number)), "caught": world.now}
+        return _to(command, "acknowledged", world, "", identity, progress)
+    if left := identity.living(known):
+        return _escalate(command, world, left, identity)
+    beside = others(identity, command.progress.get("groups", ()), world.folder, world.backend, known)
+    return _beside(command, world, beside) if beside else _verified(command, world, identity)
 
 
-def _escalate(command: Command, world: _World, left: list[Member], known: Mapping[int, processes.Process]) -> Command:
-    killed = command.progress.get("killed", False)
-    if world.now - command.progress["at"] < (AFTER_KILL if killed else command.args["grace"]):
-        return command
-    if command.args["kill"] and not killed:
-        sent = signals.send(left, signal.SIGKILL, known)
-        progress = {**_also_sent(command, sent), "killed": True, "at": world.now}
-        return _to(command, "acknowledged", world, progress=progress)
-    names = ", ".join(f"{member.pid} ({member.command[:60]})" for member in left)
-    way_out = "" if killed else "; allow SIGKILL with `kill: true`, or end it by hand"
+def _from_elsewhere(command: Command, world: _World, identity: Identity) -> Command:
+    """The pids mean nothing here; only after a restart of the same machine it is known that they are gone."""
+    is_same_place = (identity.host, identity.namespace) == (processes.host(), processes.pid_namespace())
+    if is_same_place and identity.boot_id != processes.boot_id():
+        return _to(command, "verified", world, f"{identity.host} was started anew since. {_kept(command, world)}")
     sent = "; ".join(command.progress["sent"])
-    return _to(command, "failed", world, f"still running after {sent}: {names}{way_out}")
+    proof = f"its end cannot be verified from here: it ran on {identity.host} or in another container ({sent})"
+    return _to(command, "failed", world, proof)
+
+
+def _escalate(command: Command, world: _World, left: list[Member], identity: Identity) -> Command:
+    if not _is_over(command, world):
+        return command
+    killed, held = command.progress.get("killed", False), _veto(world)
+    if command.args["kill"] and not killed and not held:
+        identity = signals.halt(identity)
+        sent = signals.send(identity.living(processes.everything()), signal.SIGKILL)
+        progress = {**_also_sent(command, sent), "killed": True, "at": world.now}
+        return _to(command, "acknowledged", world, "", identity, progress)
+    listed = ", ".join(f"{member.pid} ({member.command[:60]})" for member in left)
+    way_out = "" if killed else f"; {held or 'allow SIGKILL with `kill: true`, or end it by hand'}"
+    sent = "; ".join(command.progress["sent"])
+    return _to(command, "failed", world, f"still running after {sent}: {listed}{way_out}", identity)
+
+
+def _beside(command: Command, world: _World, beside: list[Process]) -> Command:
+    """Give what came out of the run, or is a relaunch of it, the time to end; it was not identified, so no signal."""
+    if not _is_over(command, world):
+        return command
+    listed = ", ".join(f"{process.pid} ({process.shown[:60]})" for process in beside)
+    proof = f"all identified processes are gone, but others run that came out of them or could be the run: {listed}"
+    return _to(command, "failed", world, f"{proof}; they were not signalled")
+
+
+def _is_over(command: Command, world: _World) -> bool:
+    """Tell whether the time that processes have to end after the last signal is over."""
+    patience = AFTER_KILL if command.progress.get("killed") else command.args["grace"]
+    return bool(world.now - command.progress["at"] >= patience)
 
 
 def _also_sent(command: Command, sent: str) -> dict[str, Any]:
     return {**command.progress, "sent": [*command.progress["sent"], sent]}
 
 
-def _proof(command: Command, identity: Identity, world: _World) -> str:
+def _verified(command: Command, world: _World, identity: Identity) -> Command:
     seconds = world.now - command.progress["began"]
     pids = ", ".join(str(member.pid) for member in identity.members)
-    kept = _kept(command, world)
-    return f"all processes are gone after {seconds:.0f} s: {pids} ({'; '.join(command.progress['sent'])}). {kept}"
+    gone = f"all processes are gone after {seconds:.0f} s: {pids} ({'; '.join(command.progress['sent'])})"
+    return _to(command, "verified", world, f"{gone}. {_kept(command, world)}", identity)
 
 
 def _kept(command: Command, world: _World) -> str:
@@ -184,17 +232,17 @@ def _kept(command: Command, world: _World) -> str:
 
 
 def _veto(world: _World) -> str | None:
-    return f"held: {world.folder / HOLD} exists" if (world.folder / HOLD).exists() else None
+    """Look for a veto.
 
+    Raises:
+        OSError: it cannot be told; then nothing is done.
 
-def _is_here(identity: Identity) -> bool:
-    here = (processes.host(), processes.boot_id(), processes.pid_namespace())
-    return (identity.host, identity.boot_id, identity.namespace) == here
-
-
-def _is_other(root: Member, known: Mapping[int, processes.Process]) -> bool:
-    """Tell whether a root's pid now belongs to a different process."""
-    return root.pid in known and known[root.pid].start != root.start
+    """
+    try:
+        os.lstat(world.folder / HOLD)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return f"held: {world.folder / HOLD} exists"
 
 
 def _named(identity: Identity) -> str:

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from watcher.act.redact import redacted
+
 PROC = Path("/proc")
 _WRITING = os.O_WRONLY | os.O_RDWR
 
@@ -26,18 +28,24 @@ class Process:
     uid: int
     """Effective user."""
     state: str
-    """R, S, D, Z, ...; a zombie has ended."""
+    """R, S, D, Z, ..."""
     argv: tuple[str, ...]
+    threads: int = 1
 
     @property
     def alive(self) -> bool:
-        """Whether it still runs."""
-        return self.state not in ("Z", "X")
+        """Whether it still runs: a zombie has ended, unless only its first thread has (it still holds its GPU)."""
+        return self.state not in ("Z", "X") or self.threads > 1
 
     @property
     def command(self) -> str:
-        """Give its command line."""
+        """Give its command line as it is, secrets included: to be searched, never to be stored or shown."""
         return " ".join(self.argv)
+
+    @property
+    def shown(self) -> str:
+        """Give its command line for people: secrets are hidden, and it is cut short."""
+        return redacted(self.argv)
 
     @property
     def started_at(self) -> float:
@@ -46,12 +54,18 @@ class Process:
 
 
 def read(pid: int) -> Process | None:
-    """Read one process; None when there is none."""
+    """Read one process; None when there is none, or when the system hides it (`hidepid`).
+
+    Raises:
+        OSError: it cannot be read just now (no descriptors left, ...), which does not mean that it is gone.
+
+    """
     try:
-        text = (PROC / str(pid) / "stat").read_text()
-        uid = _uid((PROC / str(pid) / "status").read_text())
+        # A name is cut at 15 bytes, perhaps in the middle of a letter.
+        text = (PROC / str(pid) / "stat").read_text(errors="replace")
+        uid = _uid((PROC / str(pid) / "status").read_text(errors="replace"))
         argv = (PROC / str(pid) / "cmdline").read_bytes().rstrip(b"\0").split(b"\0")
-    except (OSError, ValueError):
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
         return None
     # The name, in brackets, may itself hold spaces and brackets: fields count from the last one.
     fields = text[text.rindex(")") + 2 :].split()
@@ -61,6 +75,7 @@ def read(pid: int) -> Process | None:
         parent=int(fields[1]),
         group=int(fields[2]),
         session=int(fields[3]),
+        threads=int(fields[17]),
         start=int(fields[19]),
         uid=uid,
         argv=tuple(part.decode(errors="replace") for part in argv),
@@ -97,25 +112,35 @@ def ancestors(pid: int, known: Mapping[int, Process]) -> set[int]:
     return found
 
 
-def working_folder(pid: int) -> Path | None:
-    """Give a process's working folder; None when it is another user's or gone."""
+def seen_by(pid: int, path: Path) -> Path:
+    """Give a path as a process sees it: from its own root, which a container may have, and its working folder."""
+    return PROC / str(pid) / ("root" if path.is_absolute() else "cwd") / str(path).lstrip("/")
+
+
+def program(pid: int) -> str:
+    """Give the name of the program file that a process runs; empty when it is another user's or gone."""
     try:
-        return Path(os.readlink(PROC / str(pid) / "cwd"))
+        return Path(os.readlink(PROC / str(pid) / "exe")).name
     except OSError:
-        return None
+        return ""
 
 
 def written_files(pid: int) -> list[Path]:
-    """Give the files that a process has open for writing."""
-    found = []
+    """Give the files that a process has open for writing; none when it is another user's or gone."""
     try:
-        for name in os.listdir(PROC / str(pid) / "fd"):
-            target = os.readlink(PROC / str(pid) / "fd" / name)
-            if target.startswith("/") and _is_written(pid, name):
-                found.append(Path(target.removesuffix(" (deleted)")))
-    except OSError:
-        return found
-    return found
+        names = os.listdir(PROC / str(pid) / "fd")
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return []
+    return [path for name in names if (path := _written(pid, name))]
+
+
+def _written(pid: int, descriptor: str) -> Path | None:
+    try:
+        target = os.readlink(PROC / str(pid) / "fd" / descriptor)
+        written = target.startswith("/") and _is_written(pid, descriptor)
+    except (FileNotFoundError, ProcessLookupError, PermissionError):  # closed just now
+        return None
+    return Path(target.removesuffix(" (deleted)")) if written else None
 
 
 def _is_written(pid: int, descriptor: str) -> bool:

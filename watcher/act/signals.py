@@ -1,78 +1,80 @@
-"""Sending signals to exactly the processes that were identified, and to no other."""
+"""Sending signals to exactly the processes that were identified, and to no other.
+
+Never to a process group: between a look at its members and the signal, a stranger may have joined it.
+"""
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from watcher.act import processes
 from watcher.act.identity import Identity, Member, is_same
-from watcher.act.processes import Process
+
+ROUNDS = 10
+"""So often it is looked for what was started before its parent came to a halt."""
+_PIDFD_SEND_SIGNAL, _PIDFD_OPEN = 424, 434
+"""System calls of Linux 5.3, by numbers that all machines share: Python has no function for them where it was built
+with older headers, as conda's is."""
 
 
-def living(identity: Identity, known: Mapping[int, Process]) -> list[Member]:
-    """Give the members that still run; zombies have ended."""
-    return [member for member in identity.members if is_same(member, known.get(member.pid))]
+def send(members: Sequence[Member], number: signal.Signals) -> str:
+    """Signal every member that still is who it was, the tops of the tree first; gives what was done, in words."""
+    outcomes = {m.pid: _send(m, number) for m in sorted(members, key=lambda m: not m.root)}
+    done = [str(pid) for pid, outcome in outcomes.items() if outcome == ""]
+    trouble = [f"{pid} ({outcome})" for pid, outcome in outcomes.items() if outcome]
+    not_done = f", not to {', '.join(trouble)}" if trouble else ""
+    return f"{number.name} to {', '.join(done) or 'nobody'}{not_done}"
 
 
-def safe_groups(members: Sequence[Member], known: Mapping[int, Process]) -> set[int]:
-    """Give the process groups of which every living process is a member; only those are signalled whole."""
-    pids = {member.pid for member in members}
-    groups = {known[pid].group for pid in pids}
-    strangers = {p.group for p in known.values() if p.alive and p.pid not in pids}
-    return groups - strangers - {os.getpgrp(), 0, 1}
+def halt(identity: Identity) -> Identity:
+    """Halt every member by SIGSTOP, so that none starts another one while they are killed; gives all of them."""
+    halted: set[Member] = set()
+    for _ in range(ROUNDS):
+        known = processes.everything()
+        identity = identity.extended(known)
+        new = [member for member in identity.living(known) if member not in halted]
+        if not new:
+            break
+        send(new, signal.SIGSTOP)
+        halted.update(new)
+    return identity
 
 
-def send(members: Sequence[Member], number: signal.Signals, known: Mapping[int, Process]) -> str:
-    """Signal every member: whole groups where that is safe, else one by one; gives what was done, in words."""
-    groups = safe_groups(members, known)
-    done = []
-    for group in sorted(groups):
-        if _send_group(group, number, members, known):
-            done.append(f"group {group}")
-    alone = [member for member in members if known[member.pid].group not in groups]
-    done += [str(member.pid) for member in alone if _send_one(member, number)]
-    shared = sorted({known[member.pid].group for member in alone})
-    note = f" (group {', '.join(map(str, shared))} is shared with other programs, so one by one)" if shared else ""
-    return f"{number.name} to {', '.join(done) or 'nobody'}{note}"
+def _send(member: Member, number: signal.Signals) -> str:
+    """Signal one process that is held by a pidfd; gives why not, or nothing.
 
-
-def _send_group(group: int, number: signal.Signals, members: Sequence[Member], known: Mapping[int, Process]) -> bool:
-    """Signal a group while one of its members is held by a pidfd, so that its number cannot be reused."""
-    holder = next(member for member in members if known[member.pid].group == group)
-    descriptor = _hold(holder)
-    if descriptor is None:
-        return False
+    The descriptor means one process for ever; who that is, is read while it is held. So a pid that is reused at
+    any moment is either noticed here, or the signal goes to the process that has ended, which is nobody.
+    """
     try:
-        os.killpg(group, number)
-    except ProcessLookupError:
-        return False
+        descriptor = _system_call(_PIDFD_OPEN, member.pid, 0)
+    except OSError as error:
+        return _why_not(error)
+    try:
+        now = processes.read(member.pid)
+        if now is None or not is_same(member, now):
+            return "had ended"
+        if now.uid != os.geteuid():
+            return f"belongs to user {now.uid} now"
+        _system_call(_PIDFD_SEND_SIGNAL, descriptor, int(number), 0, 0)
+    except OSError as error:
+        return _why_not(error)
     finally:
         os.close(descriptor)
-    return True
+    return ""
 
 
-def _send_one(member: Member, number: signal.Signals) -> bool:
-    descriptor = _hold(member)
-    if descriptor is None:
-        return False
-    try:
-        signal.pidfd_send_signal(descriptor, number)
-    except ProcessLookupError:
-        return False
-    finally:
-        os.close(descriptor)
-    return True
+def _why_not(error: OSError) -> str:
+    return "had ended" if isinstance(error, ProcessLookupError) else str(error.strerror)
 
 
-def _hold(member: Member) -> int | None:
-    """Open a pidfd and only then read again who that is: from here on the pid cannot become another process."""
-    try:
-        descriptor = os.pidfd_open(member.pid)
-    except ProcessLookupError:
-        return None
-    if not is_same(member, processes.read(member.pid)):
-        os.close(descriptor)
-        return None
-    return descriptor
+def _system_call(number: int, *arguments: int) -> int:
+    libc = ctypes.CDLL(None, use_errno=True)
+    result = int(libc.syscall(*(ctypes.c_long(value) for value in (number, *arguments))))
+    if result < 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+    return result

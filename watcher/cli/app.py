@@ -14,6 +14,7 @@ app = typer.Typer(
     help="Watch image-model trainings: score validation images with CLIP, judge rules, stop hopeless runs.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",  # so that paragraphs of docstrings are filled
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -26,11 +27,12 @@ def _version(value: bool) -> None:
 
 @app.callback()
 def _main(
-    version: Annotated[
+    version: Annotated[  # noqa: ARG001 - typer hands it to `_version`
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     """Watch image-model trainings: score validation images with CLIP, judge rules, stop hopeless runs."""
+    return
 
 
 app.command("demo")(demo.demo)

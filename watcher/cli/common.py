@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
+import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -38,24 +42,74 @@ def load(path: Path | None) -> Config:
     """
     from watcher.config import find_config, load_config
 
-    return load_config(path or find_config())
+    return load_config(path.expanduser() if path else find_config())
 
 
-def open_store(path: Path | None) -> Store | None:
-    """Open the store that the configuration names, for reading; None when no daemon has run yet."""
-    from watcher.config import state_folder
+@contextmanager
+def recorded(path: Path | None) -> Iterator[Store | None]:
+    """Open the store that the configuration names, for reading; None when no daemon has run yet.
+
+    Raises:
+        ConfigError: there is no configuration, or it is not YAML.
+        StoreError: the store cannot be read.
+
+    """
     from watcher.record.store import open_for_reading
 
-    return open_for_reading(state_folder(load(path)))
+    store = open_for_reading(_state(path))
+    try:
+        yield store
+    finally:
+        if store is not None:
+            store.close()
 
 
-def print_json(value: Mapping[str, Any]) -> None:
-    """Print one JSON document; not-a-number becomes null, which JSON can say."""
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
+def _state(path: Path | None) -> Path:
+    """Give the state folder of a configuration, whatever else is wrong with that.
+
+    Who only looks may do so while a rule is being edited, and from a shell that lacks the daemon's secrets.
+    """
+    from watcher import yamlfile
+    from watcher.config import Config, find_config, state_folder
+    from watcher.errors import ConfigError
+
+    document = yamlfile.load(path.expanduser() if path else find_config())
+    whole = document.data if isinstance(document.data, dict) else {}
+    state = {"runs": [{"path": "."}], **({"state": whole["state"]} if "state" in whole else {})}
+    faults = tuple(fault for fault in document.faults if fault.key == "state")
+    config, faults_of_state = yamlfile.check(replace(document, data=state, faults=faults), Config)
+    if config is None:
+        raise ConfigError(faults=faults_of_state)
+    return state_folder(config)
+
+
+def print_json(value: Mapping[str, Any], *, one_line: bool = False) -> None:
+    """Print one JSON document; what is not finite becomes null, which JSON can say."""
+    unicode = (sys.stdout.encoding or "").lower().startswith("utf")
+    indent = None if one_line else 2
+    text = json.dumps(_finite(value), indent=indent, ensure_ascii=not unicode, allow_nan=False, default=str)
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): _finite(inner) for key, inner in value.items()}
+    return [_finite(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def console() -> Console:
-    """Give the console for tables; wide enough for whole paths where it is not a terminal."""
+    """Give the console for tables: as wide as the terminal, and unbroken where it is none."""
     from rich.console import Console
 
-    return Console(width=None if sys.stdout.isatty() else 160, highlight=False)
+    from watcher.view.table import UNBROKEN
+
+    has_width = sys.stdout.isatty() or os.environ.get("COLUMNS")
+    return Console(width=None if has_width else UNBROKEN, highlight=False, emoji=False)
+
+
+def say(out: Console, line: str, style: str | None = None) -> None:
+    """Print one line as it is; the terminal breaks it, so that it can be copied whole."""
+    out.print(line, style=style, markup=False, soft_wrap=True)

@@ -7,11 +7,12 @@ from typing import Any
 
 from watcher.discover.layout import Layout
 from watcher.discover.pattern import Pattern
+from watcher.discover.plain import Plain
 from watcher.discover.simpletuner import SimpleTuner
 
-LAYOUTS: tuple[type[Layout], ...] = (SimpleTuner, Pattern)
+LAYOUTS: tuple[type[Layout], ...] = (SimpleTuner, Pattern, Plain)
 DETECTED: tuple[type[Layout], ...] = (SimpleTuner,)
-"""Those that need no settings; `pattern` is only ever chosen by the user."""
+"""Those that a folder is recognised by; `pattern` and `plain` are only ever chosen by the user."""
 
 
 def choose_layout(chosen: Any, folder: Path) -> tuple[Layout | None, str]:

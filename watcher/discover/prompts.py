@@ -62,4 +62,5 @@ def _text(key: object, value: Any) -> str:
         value = ", ".join(str(part) for part in value)
     if not isinstance(value, str):
         raise TypeError(f"entry {key!r} has no prompt text")
-    return value.strip()
+    # JSON can say half of a character (a lone surrogate), which no store and no tokenizer takes.
+    return value.encode("utf-8", "replace").decode().strip()

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
+from watcher.judge.metrics import METRICS
 from watcher.judge.schema import Rule
 
 FEW_PROMPTS = 16
 """With fewer prompts a mean is so noisy that one in five healthy runs is stopped (simulated)."""
+OPENAI_CLIP = "clip-vit-"
+"""What OpenAI's CLIP models have in their names; for them it is known what a mean above 0.30 says."""
 
 
 def advise(rules: Sequence[Rule]) -> list[tuple[str, str, str]]:
@@ -17,11 +20,12 @@ def advise(rules: Sequence[Rule]) -> list[tuple[str, str, str]]:
 
 def _single_prompt(rule: Rule) -> Iterator[str]:
     if _stops(rule) and rule.when.metric in ("clip/min", "clip/max"):
-        yield (f"stops on {rule.when.metric}: single prompts range from .14 to .39 in healthy runs; use clip/mean")
+        yield f"stops on {rule.when.metric}: single prompts range from .14 to .39 in healthy runs; use clip/mean"
 
 
 def _high_threshold(rule: Rule) -> Iterator[str]:
-    if _stops(rule) and rule.when.metric == "clip/mean" and rule.when.threshold > 0.30 and not rule.model:
+    scale_is_known = not rule.model or OPENAI_CLIP in rule.model.lower()
+    if _stops(rule) and rule.when.metric == "clip/mean" and rule.when.threshold > 0.30 and scale_is_known:
         yield (
             f"stops on an absolute mean of {rule.when.threshold:g}: above 0.30 differences do not rank models "
             "(another scorer's scale may differ: then name it in `model:`)"
@@ -29,8 +33,8 @@ def _high_threshold(rule: Rule) -> Iterator[str]:
 
 
 def _noisy(rule: Rule) -> Iterator[str]:
-    once = rule.for_.unit == "evaluations" and rule.for_.amount < 2
-    if _stops(rule) and (once or (rule.needs.prompts < FEW_PROMPTS and rule.for_.amount < 3)):
+    evaluations = rule.for_.amount if rule.for_.unit == "evaluations" else 2
+    if _stops(rule) and not _counts(rule) and evaluations < (2 if rule.needs.prompts >= FEW_PROMPTS else 3):
         yield (
             "stops on little evidence: with 8 prompts and one evaluation a healthy run of 20 evaluations is "
             "stopped with a chance of .45, with three in a row .19 (32 prompts: .12 and .03); "
@@ -39,17 +43,34 @@ def _noisy(rule: Rule) -> Iterator[str]:
 
 
 def _no_model(rule: Rule) -> Iterator[str]:
-    if rule.when.metric.startswith("clip/") and not rule.model:
+    if not _counts(rule) and not rule.model:
         yield "an absolute threshold holds for one scorer model only: name it in `model:`"
 
 
 def _no_gate(rule: Rule) -> Iterator[str]:
-    if _stops(rule) and not rule.after:
+    if _stops(rule) and not _counts(rule) and not any(gate.amount for gate in rule.after):
         yield "stops without `after`: every run starts low; give for example `after: 2000 steps`"
+
+
+def _no_data(rule: Rule) -> Iterator[str]:
+    fires = [name for name in ("on_missing", "on_nan") if getattr(rule, name) == "fire"]
+    if _stops(rule) and fires:
+        what = " and ".join(f"`{name}: fire`" for name in fires)
+        yield f"stops on images that could not be scored ({what}), which says nothing of the run; let it alert only"
+
+
+def _wrong_way(rule: Rule) -> Iterator[str]:
+    better = METRICS[rule.when.metric].higher_is_better
+    if _stops(rule) and better is not None and better == (rule.when.above is not None):
+        yield f"stops when `{rule.when}`, which is when the run does well: is the sign the right way round?"
 
 
 def _stops(rule: Rule) -> bool:
     return any(name == "stop" for name, _ in rule.then)
+
+
+def _counts(rule: Rule) -> bool:
+    return METRICS[rule.when.metric].is_count
 
 
 ADVICE: tuple[tuple[str, Callable[[Rule], Iterator[str]]], ...] = (
@@ -58,4 +79,6 @@ ADVICE: tuple[tuple[str, Callable[[Rule], Iterator[str]]], ...] = (
     ("A3", _noisy),
     ("A4", _no_model),
     ("A5", _no_gate),
+    ("A6", _no_data),
+    ("A7", _wrong_way),
 )

@@ -14,7 +14,7 @@ from watcher.judge import metrics
 from watcher.nouns import Verdict
 from watcher.part import Part
 
-_SENTENCE = re.compile(r"\s*(\S+)\s*(<=|>=|<|>)\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*")
+_SENTENCE = re.compile(r"\s*([^\s<>=]+)\s*(<=|>=|<|>)\s*([-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?)\s*")
 _TESTS: Mapping[str, tuple[Callable[[float, float], bool], str]] = {
     "<": (operator.lt, "below"),
     "<=": (operator.le, "at most"),
@@ -27,8 +27,8 @@ class Compare(Part):
     """True when a metric is below or above a threshold; NaN and a missing metric make it unknown.
 
     With `confidence` the one-sided t bound of the mean over prompts must be: mean + t * stderr for `below`,
-    mean - t * stderr for `above`, t with prompts - 1 degrees of freedom (Student). Needs `clip/stderr` and
-    `clip/prompts`; unknown without them.
+    mean - t * stderr for `above`, t with prompts - 1 degrees of freedom (Student's t interval of a mean, one side).
+    Needs `clip/stderr` and `clip/prompts`; unknown without them.
     """
 
     metric: str
@@ -38,31 +38,35 @@ class Compare(Part):
     above: float | None = None
     """True when the metric is above this."""
     confidence: float | None = Field(default=None, gt=0.5, lt=1)
-    """How sure one has to be of it, from 0.5 to 1."""
-    inclusive: bool = Field(default=False, exclude=False)
+    """How sure one has to be that the mean over all possible prompts is, above 0.5 and below 1; for `clip/mean`."""
+    inclusive: bool = False
     """Whether the threshold itself counts (`<=`, `>=`)."""
 
     @field_validator("metric")
     @classmethod
     def _known(cls, metric: str) -> str:
-        if metric not in metrics.METRICS:
-            raise ValueError(metrics.fault(metric, 0.0))
+        if wrong := metrics.unknown(metric):
+            raise ValueError(wrong)
         return metric
 
     @model_validator(mode="before")
     @classmethod
     def _read_sentence(cls, value: Any) -> Any:
-        return parse_sentence(value) if isinstance(value, str) else value
+        return value if isinstance(value, dict | Compare) else parse_sentence(value)
 
     @model_validator(mode="after")
     def _fits(self) -> Compare:
         if (self.below is None) == (self.above is None):
             raise ValueError("give either `below` or `above`")
-        if wrong := metrics.fault(self.metric, self.threshold):
+        if wrong := metrics.fault(self.metric, self.sign, self.threshold):
             raise ValueError(wrong)
         if self.confidence is not None and self.metric != "clip/mean":
             raise ValueError("`confidence` is known for `clip/mean` only: only a mean has a standard error")
         return self
+
+    def __str__(self) -> str:
+        """Give the condition as the sentence of a rule."""
+        return f"{self.metric} {self.sign} {self.threshold!r}"
 
     @property
     def threshold(self) -> float:
@@ -77,17 +81,16 @@ class Compare(Part):
     def judge(self, found: Mapping[str, float]) -> Verdict:
         """Judge one evaluation's metrics."""
         value = found.get(self.metric)
-        if value is None:
-            return Verdict("", None, f"{self.metric} is missing")
-        if math.isnan(value):
-            return Verdict("", None, f"{self.metric} is NaN", {self.metric: value})
+        if value is None or math.isnan(value):
+            return Verdict("", None, f"{self.metric} is {'missing' if value is None else 'NaN'}")
         bound = self._bound(value, found)
         if bound is None:
             return Verdict("", None, f"{self.metric} has no standard error to be sure by", {self.metric: value})
         test, word = _TESTS[self.sign]
         holds = test(bound, self.threshold)
-        reason = f"{_described(self.metric, value, found)} is {'' if holds else 'not '}{word} {self.threshold:g}"
-        sure = f" with {self.confidence:.0%} confidence (bound {bound:.4f})" if self.confidence else ""
+        shown = _described(self.metric, value, self.threshold, found)
+        reason = f"{shown} is {'' if holds else 'not '}{word} {self.threshold:g}"
+        sure = f" with {100 * self.confidence:g}% confidence (bound {bound:.4f})" if self.confidence else ""
         return Verdict("", holds, reason + sure, {self.metric: value, "bound": bound, "threshold": self.threshold})
 
     def _bound(self, value: float, found: Mapping[str, float]) -> float | None:
@@ -102,27 +105,29 @@ class Compare(Part):
         return value + away if self.below is not None else value - away
 
 
-def parse_sentence(text: str) -> dict[str, Any]:
+def parse_sentence(text: object) -> dict[str, Any]:
     """Read `clip/mean < 0.22` as the settings of `Compare`.
 
     Raises:
         ValueError: it is no such sentence.
 
     """
-    match = _SENTENCE.fullmatch(text)
+    match = _SENTENCE.fullmatch(text) if isinstance(text, str) else None
     if match is None:
-        raise ValueError(f"{text!r} is no condition; write for example `clip/mean < 0.22`")
+        shown = repr(text) if isinstance(text, str | int | float) else "nothing" if text is None else "this"
+        raise ValueError(f"{shown} is no condition; write for example `clip/mean < 0.22`")
     side: Literal["below", "above"] = "below" if match[2].startswith("<") else "above"
     return {"metric": match[1], side: float(match[3]), "inclusive": match[2].endswith("=")}
 
 
-def _described(metric: str, value: float, found: Mapping[str, float]) -> str:
-    text = f"{metric} {value:.3f}" if abs(value) < 10 else f"{metric} {value:g}"
+def _described(metric: str, value: float, threshold: float, found: Mapping[str, float]) -> str:
+    if metrics.METRICS[metric].is_count:
+        return f"{metric} {value:g}"
+    looks_equal = value != threshold and f"{value:.3f}" == f"{threshold:.3f}"
+    text = f"{metric} {value:.{6 if looks_equal else 3}f}"
     if metric == "clip/mean" and "clip/stderr" in found:
         text += f" +- {found['clip/stderr']:.3f}"
-    if metric.startswith("clip/") and "clip/prompts" in found:
-        text += f" over {found['clip/prompts']:.0f} prompts"
-    return text
+    return text + (f" over {found['clip/prompts']:.0f} prompts" if "clip/prompts" in found else "")
 
 
 CONDITIONS = (Compare,)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from watcher import yamlfile
 from watcher.errors import ConfigError, Fault
 from watcher.judge.schema import Rule, RuleFile
+from watcher.yamlfile import Document
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ def load_rules(paths: Iterable[Path]) -> RuleSet:
 
 
 def read_rules(paths: Iterable[Path]) -> tuple[RuleSet, list[Fault]]:
-    """Read rule files; gives what is right in them, and every fault."""
+    """Read rule files; gives the rules of the files that are right, and every fault."""
     files = tuple(paths)
     rules: list[Rule] = []
     faults: list[Fault] = []
@@ -45,12 +46,21 @@ def read_rules(paths: Iterable[Path]) -> tuple[RuleSet, list[Fault]]:
             faults += error.faults or [Fault(path, 1, "", str(error).removeprefix(f"{path}: "))]
             continue
         found, wrong = yamlfile.check(document, RuleFile)
-        faults += wrong
-        for number, rule in enumerate(found.rules if found else ()):
-            place = ("rules", number, "name")
-            if rule.name in homes:
-                what = f"rule name `{rule.name}` is taken by {homes[rule.name]}"
-                faults.append(document.fault(place, what, "give it another name"))
-            homes.setdefault(rule.name, f"{path}:{document.lines.get(place, 1)}")
-            rules.append(rule)
+        faults += sorted([*wrong, *_taken(document, homes)], key=lambda fault: fault.line)
+        rules += found.rules if found else ()
     return RuleSet(tuple(rules), files), faults
+
+
+def _taken(document: Document, homes: dict[str, str]) -> Iterator[Fault]:
+    """Find names that an earlier rule has, whatever else is wrong with either; remembers where names are at home."""
+    for place, name in _names(document):
+        if name in homes:
+            yield document.fault(place, f"rule name `{name}` is taken by {homes[name]}", "give it another name")
+        homes.setdefault(name, f"{document.path}:{document.lines.get(place, 1)}")
+
+
+def _names(document: Document) -> Iterator[tuple[yamlfile.Place, str]]:
+    rules = document.data.get("rules") if isinstance(document.data, dict) else None
+    for number, rule in enumerate(rules if isinstance(rules, list) else ()):
+        if isinstance(rule, dict) and isinstance(rule.get("name"), str):
+            yield ("rules", number, "name"), rule["name"]

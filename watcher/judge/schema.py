@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from watcher.judge.conditions import Compare
 from watcher.judge.spans import ASpan, Gates, Span
@@ -16,7 +17,12 @@ from watcher.part import Duration, Part
 
 LATER = ("checkpoint", "scale_lr", "set_lr", "run")
 """Actions that the rule language knows and this version cannot do yet."""
+CAREFUL = {"prompts": 8, "complete": True}
+"""What rules that stop a run need by default."""
 ONE = Span(amount=1, unit="evaluations")
+FORMAT = 1
+"""Raise it when `State`, or what moves it, changes: stored states are then not gone on with but replayed."""
+_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
 class Runs(Part):
@@ -60,39 +66,53 @@ class StopAction(Part):
     """Whether SIGKILL may be the last signal."""
 
 
-def _parse_actions(value: object) -> object:
-    """Read `alert`, `stop`, `{stop: {...}}` or a list of them as a tuple of name and settings.
+class _Stop(Part):
+    """`{stop: {...}}`, so that faults in it have its key in their path."""
+
+    stop: StopAction
+
+
+def _parse_action(value: object) -> object:
+    """Read `alert`, `stop` or `{stop: {...}}` as a name and settings.
 
     Raises:
-        ValueError: an action is not known, or not in this version.
+        ValueError: the action is not known, or not in this version.
 
     """
-    found = value if isinstance(value, list | tuple) else [value]
-    return tuple(_parse_action(one) for one in found)
-
-
-def _parse_action(value: Any) -> tuple[str, Any]:
     if isinstance(value, tuple):
         return value
     name, settings = next(iter(value.items())) if isinstance(value, dict) and len(value) == 1 else (value, None)
     if name in LATER:
         raise ValueError(f"action `{name}` is not available in this version; it has `alert` and `stop`")
-    if name == "alert" and settings is None:
+    if name == "alert" and not settings:
         return ("alert", None)
     if name == "stop":
-        return ("stop", StopAction.model_validate(settings or {}))
-    raise ValueError(f"unknown action {name!r}; known are `alert` and `stop`")
+        return ("stop", _Stop.model_validate({"stop": {} if settings is None else settings}).stop)
+    shown = f"`{name}`" if isinstance(name, str) else "this"
+    raise ValueError(f"{shown} is no action; write `alert`, `stop` or `{{stop: {{delay: 10m}}}}`")
 
 
-Actions = Annotated[tuple[tuple[str, StopAction | None], ...], BeforeValidator(_parse_actions)]
+def _parse_actions(value: object) -> object:
+    return value if isinstance(value, list | tuple) else [value]
+
+
+def _contradictory(actions: tuple[tuple[str, StopAction | None], ...]) -> tuple[tuple[str, StopAction | None], ...]:
+    names = [name for name, _ in actions]
+    if not names:
+        raise ValueError("names no action; write `alert` or `stop`")
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise ValueError(f"action `{twice}` is given twice; keep one")
+    return actions
+
+
+AnAction = Annotated[tuple[str, StopAction | None], BeforeValidator(_parse_action)]
+Actions = Annotated[tuple[AnAction, ...], BeforeValidator(_parse_actions), AfterValidator(_contradictory)]
 
 
 class Rule(Part):
     """When something should happen to a run, and what."""
 
-    model_config = ConfigDict(populate_by_name=True, frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-    name: str = Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")
+    name: str
     """Unique over all rule files; small letters, digits and hyphens."""
     description: str = ""
     """Shown in alerts."""
@@ -128,25 +148,32 @@ class Rule(Part):
     @classmethod
     def _careful_needs(cls, value: Any) -> Any:
         """Give rules that stop a run their stricter default."""
-        if not isinstance(value, dict) or "then" not in value or not _stops(value["then"]):
+        if not isinstance(value, dict) or not _stops(value.get("then")):
             return value
-        given = value.get("needs") or {}
-        if not isinstance(given, dict):
-            return value
-        return {**value, "needs": {"prompts": 8, "complete": True, **given}}
+        given = value.get("needs", {})
+        return {**value, "needs": {**CAREFUL, **given}} if isinstance(given, dict) else value
 
-    @model_validator(mode="after")
-    def _spans_fit(self) -> Rule:
-        for name, span in (("for", self.for_), ("clear", self.clear)):
-            if span.unit == "epochs":
-                raise ValueError(f"`{name}: {span}` cannot be counted; give evaluations, steps or a duration")
-        return self
+    @field_validator("name")
+    @classmethod
+    def _kebab(cls, name: str) -> str:
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"{name!r} is no name; use small letters, digits and hyphens, such as `low-clip`")
+        return name
+
+    @field_validator("for_", "clear")
+    @classmethod
+    def _countable(cls, span: Span) -> Span:
+        if span.unit == "epochs":
+            raise ValueError(f"`{span}` cannot be counted here; give evaluations, steps or a duration")
+        if not span.amount:
+            raise ValueError(f"`{span}` is no time at all; the shortest is `1 evaluation`")
+        return span
 
     @property
     def hash(self) -> str:
         """Identify what the rule decides by: a rule with the same hash keeps its states."""
         what = self.model_dump_json(exclude={"description", "severity", "then", "repeat", "mode", "runs"})
-        return hashlib.sha256(what.encode()).hexdigest()[:16]
+        return hashlib.sha256(f"{FORMAT} {what}".encode()).hexdigest()[:16]
 
     def matches(self, run: Run) -> bool:
         """Tell whether the rule is for a run."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Annotated, Any, Literal
 
@@ -10,7 +11,8 @@ from pydantic import BeforeValidator
 from watcher.part import Part, parse_duration
 
 Unit = Literal["evaluations", "steps", "epochs", "seconds"]
-_COUNTED = re.compile(r"\s*(\d+)\s*(evaluation|step|epoch)s?\s*")
+_COUNTED = re.compile(r"\s*([0-9]{1,12})\s*(evaluation|step|epoch)s?\s*")
+_GATES = ("steps", "epochs", "evaluations", "time")
 
 
 class Span(Part):
@@ -21,7 +23,9 @@ class Span(Part):
 
     def __str__(self) -> str:
         """Give the span as it is written in a rule."""
-        return f"{self.amount:g} {self.unit if self.amount != 1 else self.unit[:-1]}"
+        if self.unit == "seconds":
+            return _duration(self.amount)
+        return f"{self.amount:.0f} {self.unit if self.amount != 1 else self.unit[:-1]}"
 
 
 def parse_span(value: object) -> object:
@@ -37,9 +41,12 @@ def parse_span(value: object) -> object:
     if match:
         return Span(amount=float(match[1]), unit=f"{match[2]}s")
     try:
-        return Span(amount=parse_duration(value), unit="seconds")
+        seconds = parse_duration(value) if isinstance(value, str) else math.inf
     except ValueError:
-        raise ValueError(f"{value!r} is no span; write for example 3 evaluations, 1500 steps or 2h") from None
+        seconds = math.inf
+    if not math.isfinite(seconds):
+        raise ValueError(f"{_written(value)} is no span; write for example 3 evaluations, 1500 steps or 2h")
+    return Span(amount=seconds, unit="seconds")
 
 
 ASpan = Annotated[Span, BeforeValidator(parse_span)]
@@ -61,10 +68,26 @@ def parse_gates(value: object) -> object:
 
 def _gate(unit: str, amount: Any) -> object:
     if unit == "time":
-        return parse_span(amount)
-    if unit in ("steps", "epochs", "evaluations") and isinstance(amount, int) and not isinstance(amount, bool):
+        span = parse_span(amount)
+        if isinstance(span, Span) and span.unit == "seconds":
+            return span
+    elif unit in _GATES and isinstance(amount, int) and not isinstance(amount, bool) and amount >= 0:
         return Span(amount=float(amount), unit=unit)
-    raise ValueError(f"`{unit}: {amount}` is no gate; give steps, epochs or evaluations with a number, or time")
+    raise ValueError(
+        f"`{unit}: {_written(amount)}` is no gate; write {{steps: 2000, epochs: 3, evaluations: 5, time: 90m}}"
+    )
 
 
 Gates = Annotated[tuple[Span, ...], BeforeValidator(parse_gates)]
+
+
+def _written(value: object) -> str:
+    """Show a value that cannot be read, without flooding the terminal."""
+    return repr(value) if isinstance(value, str | int | float) else "this"
+
+
+def _duration(seconds: float) -> str:
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds >= size and (seconds / size).is_integer():
+            return f"{seconds / size:.0f}{unit}"
+    return f"{seconds:.12g}s"

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
+from watcher.judge.metrics import METRICS
 from watcher.judge.schema import Rule
 from watcher.judge.spans import Span
 from watcher.nouns import Verdict
@@ -59,6 +60,8 @@ class State:
     attempt: int = 0
     origin: float = 0.0
     """Wall time of the present attempt's first output."""
+    last_at: float = 0.0
+    """Wall time of the last output so far."""
 
     def to_json(self) -> dict[str, Any]:
         """Give the state for the store."""
@@ -81,57 +84,83 @@ def replay(rule: Rule, points: Sequence[Point]) -> tuple[State, list[tuple[Point
 
 def advance(rule: Rule, state: State, point: Point) -> tuple[State, Verdict]:
     """Judge one further evaluation; unknown holds the state, it neither counts nor resets."""
-    state = replace(state, seen=state.seen + 1, needed=_needed(rule.for_))
-    if point.attempt != state.attempt:
-        state = replace(state, attempt=point.attempt, origin=point.first_at)
-    if closed := _closed_gate(rule, state, point):
-        return replace(state, reason=closed), Verdict(rule.name, None, closed)
+    state = _began(state, point) if point.attempt > state.attempt else state
+    state = replace(state, seen=state.seen + 1, needed=_needed(rule.for_), last_at=point.last_at)
+    for gate in rule.after:
+        if (reached := _progress(state, point)[gate.unit]) is None:
+            return _unknown(state, Verdict(rule.name, None, f"cannot judge: no epoch is known for `after: {gate}`"))
+        if reached < gate.amount:
+            return replace(state, reason=f"not judged before {gate}"), Verdict(rule.name, None, f"before {gate}")
     verdict = judge(rule, point)
     if verdict.value is None:
-        return replace(state, unknowns=state.unknowns + 1, reason=verdict.reason), verdict
+        return _unknown(state, verdict)
     state = replace(state, unknowns=0)
     return _counted(rule, state, point, verdict) if verdict.value else _cleared(rule, state, point, verdict)
 
 
 def judge(rule: Rule, point: Point) -> Verdict:
-    """Judge one evaluation by itself: true, false, or unknown where it lacks what the rule needs."""
-    if lack := _lack(rule, point):
-        return Verdict(rule.name, None, lack, dict(point.metrics))
-    value = point.metrics.get(rule.when.metric)
+    """Judge one evaluation by itself: true, false, or unknown where it lacks what the rule needs.
+
+    `on_missing` and `on_nan` come before `needs`: an evaluation whose metric is missing lacks prompts as well.
+    """
     verdict = replace(rule.when.judge(point.metrics), rule=rule.name)
-    fires = rule.on_missing if value is None else rule.on_nan if math.isnan(value) else "hold"
-    return replace(verdict, value=True) if verdict.value is None and fires == "fire" else verdict
+    if METRICS[rule.when.metric].is_count and verdict.value is not None:
+        return verdict
+    if other := _other_model(rule, point):
+        return Verdict(rule.name, None, other)
+    if fires := _fires(rule, point.metrics.get(rule.when.metric)):
+        return replace(verdict, value=True, reason=f"{verdict.reason} (`{fires}`)")
+    lack = _lack(rule, point)
+    return Verdict(rule.name, None, lack) if lack else verdict
+
+
+def _began(state: State, point: Point) -> State:
+    """Begin another attempt: the time between the two, in which nothing was trained, is no part of a streak."""
+    pause = max(0.0, point.first_at - state.last_at)
+    state = replace(state, since_at=state.since_at + pause, clear_at=state.clear_at + pause)
+    return replace(state, attempt=point.attempt, origin=point.first_at)
+
+
+def _progress(state: State, point: Point) -> Mapping[str, float | None]:
+    """Say how far the run is at an evaluation, in each unit of a gate."""
+    return {
+        "steps": float(point.step),
+        "evaluations": float(state.seen),
+        "seconds": point.last_at - state.origin,
+        "epochs": point.epoch,
+    }
+
+
+def _unknown(state: State, verdict: Verdict) -> tuple[State, Verdict]:
+    return replace(state, unknowns=state.unknowns + 1, reason=verdict.reason), verdict
+
+
+def _fires(rule: Rule, value: float | None) -> str:
+    """Name the setting by which a value that is none counts as true; empty where it does not."""
+    if value is None:
+        return "on_missing: fire" if rule.on_missing == "fire" else ""
+    return "on_nan: fire" if math.isnan(value) and rule.on_nan == "fire" else ""
 
 
 def _lack(rule: Rule, point: Point) -> str:
     prompts = point.metrics.get("clip/prompts")
     if prompts is not None and prompts < rule.needs.prompts:
         return f"cannot judge: {prompts:.0f} prompts, {rule.needs.prompts} are needed"
-    if rule.needs.complete and not point.complete:
-        return "cannot judge: the evaluation is incomplete"
-    if rule.model and point.identity and not _same_model(rule.model, point.identity):
-        return f"cannot judge: scored by {point.identity.split('@')[0]}, the rule is for {rule.model}"
-    return ""
+    return "cannot judge: the evaluation is incomplete" if rule.needs.complete and not point.complete else ""
 
 
-def _same_model(model: str, identity: str) -> bool:
-    name = identity.split("@")[0]
-    return model in (name, name.rsplit("/", 1)[-1])
+def _other_model(rule: Rule, point: Point) -> str:
+    name = point.identity.rpartition("@")[0] or point.identity
+    if not rule.model or not name or _same_model(rule.model, name):
+        return ""
+    return f"cannot judge: scored by {name}, the rule is for {rule.model}"
 
 
-def _closed_gate(rule: Rule, state: State, point: Point) -> str:
-    for gate in rule.after:
-        reached = {
-            "steps": float(point.step),
-            "evaluations": float(state.seen),
-            "seconds": point.last_at - state.origin,
-            "epochs": point.epoch,
-        }[gate.unit]
-        if reached is None:
-            return f"cannot judge: no epoch is known, `after: {gate}` cannot be told"
-        if reached < gate.amount:
-            return f"not judged before {gate}"
-    return ""
+def _same_model(model: str, name: str) -> bool:
+    """Compare whole names; a folder is known by its last part only, and so is a model named without its owner."""
+    if "/" in model and "/" in name and not model.startswith(("/", ".", "~")):
+        return model == name
+    return model.rstrip("/").rpartition("/")[2] == name.rpartition("/")[2]
 
 
 def _counted(rule: Rule, state: State, point: Point, verdict: Verdict) -> tuple[State, Verdict]:

@@ -1,15 +1,18 @@
-"""Slack, through an incoming webhook."""
+"""Slack, through an incoming webhook.
+
+Limits and escaping: https://docs.slack.dev/reference/block-kit/blocks/ and
+https://docs.slack.dev/messaging/formatting-message-text/.
+"""
 
 from __future__ import annotations
 
+import json
+import time
 from typing import Any, ClassVar
 
-from pydantic import SecretStr, field_validator
-
-from watcher.errors import DeliveryError
-from watcher.notify.target import Target, raise_for, shown
+from watcher.notify.http import post
+from watcher.notify.target import HttpTarget
 from watcher.nouns import Notice, Severity
-from watcher.part import Duration
 
 HEADER = 150
 SECTION = 3000
@@ -18,26 +21,10 @@ TEXT = 3000
 _SIGNS: dict[Severity, str] = {"info": "ℹ️", "warning": "⚠️", "critical": "🚨"}
 
 
-class Slack(Target):
+class Slack(HttpTarget):
     """A message in the channel of an incoming webhook, in Block Kit."""
 
     name: ClassVar[str] = "slack"
-
-    url: SecretStr
-    """The incoming webhook; best as `${SLACK_WEBHOOK_URL}`."""
-    timeout: Duration = 10.0
-    """How long Slack may take."""
-
-    @field_validator("url")
-    @classmethod
-    def _is_url(cls, value: SecretStr) -> SecretStr:
-        if not value.get_secret_value().startswith(("http://", "https://")):
-            raise ValueError("`url` must begin with https://")
-        return value
-
-    def label(self) -> str:
-        """Give `slack https://host/...`."""
-        return f"slack {shown(self.url.get_secret_value())}"
 
     def send(self, notice: Notice, now: float) -> None:
         """Post the message.
@@ -46,26 +33,38 @@ class Slack(Target):
             DeliveryError: no connection, no answer in time, or an answer other than 2xx.
 
         """
-        from slack_sdk.webhook import WebhookClient
+        body = json.dumps(message(notice)).encode()
+        headers = {"Content-Type": "application/json"}
+        post(self.url.get_secret_value(), body, headers, timeout=self.timeout, now=now)
 
-        client = WebhookClient(self.url.get_secret_value(), timeout=max(1, round(self.timeout)), retry_handlers=[])
-        try:
-            answer = client.send(text=_cut(escape(notice.title), TEXT), blocks=blocks(notice))
-        except Exception as error:  # noqa: BLE001
-            # slack_sdk passes on whatever urllib raises; its text may hold the secret URL
-            raise DeliveryError(f"cannot be reached: {type(error).__name__}") from None
-        raise_for(answer.status_code, answer.body, answer.headers, now)
+
+def message(notice: Notice) -> dict[str, Any]:
+    """Give a notice as Slack takes it; `text` is what phones show of it."""
+    return {"text": cut(escape(_sound(notice.title)), TEXT), "blocks": blocks(notice)}
 
 
 def blocks(notice: Notice) -> list[dict[str, Any]]:
-    """Give a notice as Block Kit blocks within Slack's limits, its text escaped."""
-    header = _cut(f"{_SIGNS[notice.severity]} {notice.title}", HEADER)
+    """Give a notice as Block Kit blocks within Slack's limits, its text escaped.
+
+    The time stands in it because a notice may arrive late.
+    """
+    sign = "✅" if notice.kind == "resolved" else _SIGNS[notice.severity]
     context = " · ".join(part for part in (notice.severity, notice.run, notice.rule) if part)
     return [
-        {"type": "header", "text": {"type": "plain_text", "text": header}},
-        {"type": "section", "text": {"type": "mrkdwn", "text": _cut(escape(notice.text), SECTION)}},
-        {"type": "context", "elements": [{"type": "mrkdwn", "text": _cut(escape(context), SECTION)}]},
+        {"type": "header", "text": {"type": "plain_text", "text": cut(f"{sign} {_sound(notice.title)}", HEADER)}},
+        {"type": "section", "text": _markup(cut(escape(_sound(notice.text)), SECTION))},
+        {"type": "context", "elements": [_markup(_when(notice.at) + cut(escape(_sound(context)), SECTION - 200))]},
     ]
+
+
+def _markup(text: str) -> dict[str, Any]:
+    return {"type": "mrkdwn", "text": text, "verbatim": True}
+
+
+def _when(at: float) -> str:
+    """Give a time that Slack shows in each reader's own time zone."""
+    spelled = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(at))
+    return f"<!date^{int(at)}^{{date_short_pretty}} {{time}}|{spelled}> · "
 
 
 def escape(text: str) -> str:
@@ -73,10 +72,21 @@ def escape(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def _cut(text: str, limit: int) -> str:
-    if len(text) <= limit:
+def cut(text: str, limit: int) -> str:
+    """Give at most so many characters, as Slack may count them (UTF-16), and never a torn `&amp;`; never nothing."""
+    if _length(text) <= limit:
         return text or " "
     kept = text[: limit - 1]
-    # Never end within `&amp;`: Slack would show the torn sign.
-    torn = kept.rfind("&", limit - 6)
+    while _length(kept) > limit - 1:
+        kept = kept[:-1]
+    torn = kept.rfind("&", len(kept) - 5)
     return (kept[:torn] if torn >= 0 and ";" not in kept[torn:] else kept) + "…"
+
+
+def _length(text: str) -> int:
+    return len(text) + sum(sign > "\uffff" for sign in text)
+
+
+def _sound(text: str) -> str:
+    """Replace what is no text: lone surrogates, of a file name that is no UTF-8."""
+    return text.encode(errors="replace").decode()

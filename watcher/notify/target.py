@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import email.utils
+import hashlib
 import logging
 from abc import abstractmethod
-from collections.abc import Mapping
 from typing import ClassVar
-from urllib.parse import urlsplit
 
-from watcher.errors import DeliveryError
+from pydantic import Field, SecretStr, field_validator
+
+from watcher.notify.http import checked_url, shown_host
 from watcher.nouns import Notice, Severity
-from watcher.part import PlugIn
+from watcher.part import Duration, PlugIn
 
 log = logging.getLogger("watcher.notice")
-TRY_AGAIN = frozenset({408, 425, 429})
 _LEVELS = {"info": logging.INFO, "warning": logging.WARNING, "critical": logging.CRITICAL}
 
 
@@ -27,6 +26,10 @@ class Target(PlugIn):
     @abstractmethod
     def label(self) -> str:
         """Name the target for people, without its secrets; the same after a restart."""
+
+    def mark(self) -> str:
+        """Tell targets with the same label apart, without secrets; the same after a restart."""
+        return ""
 
     @abstractmethod
     def send(self, notice: Notice, now: float) -> None:
@@ -48,36 +51,32 @@ class Log(Target):
         return "log"
 
     def send(self, notice: Notice, now: float) -> None:  # noqa: ARG002 - the log has its own clock
-        """Write the notice at the level of its severity."""
-        log.log(_LEVELS[notice.severity], "%s: %s", notice.title, notice.text)
+        """Write the notice at the level of its severity; good news is never more than information."""
+        level = logging.INFO if notice.kind == "resolved" else _LEVELS[notice.severity]
+        log.log(level, "%s: %s", notice.title, notice.text)
 
 
-def shown(url: str) -> str:
-    """Give a URL's scheme and host; its path, query and user may be secrets."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.hostname or '?'}" + (f":{parts.port}" if parts.port else "") + "/..."
+class HttpTarget(Target):
+    """What all targets behind a URL have in common."""
 
+    url: SecretStr
+    """Where to, `https://...`; best as `${NAME}` of an environment variable. It is never shown beyond its host."""
+    called: str = Field(default="", max_length=60)
+    """What the target is called in `status`, the log and notices; by default its kind and host. By this name its
+    undelivered notices find it again when its `url` has changed."""
+    timeout: Duration = Field(default=10.0, gt=0)
+    """How long one delivery may take in all."""
 
-def raise_for(status: int, body: str, headers: Mapping[str, str], now: float) -> None:
-    """Raise for an HTTP answer that is not a success.
+    @field_validator("url")
+    @classmethod
+    def _is_url(cls, value: SecretStr) -> SecretStr:
+        checked_url(value.get_secret_value())
+        return value
 
-    Raises:
-        DeliveryError: permanent for 3xx and 4xx, except those that ask to try again.
+    def label(self) -> str:
+        """Give `called`, or the kind and `https://host/...`."""
+        return self.called or f"{self.name} {shown_host(self.url.get_secret_value())}"
 
-    """
-    if 200 <= status < 300:
-        return
-    again = status >= 500 or status in TRY_AGAIN
-    what = f"answered {status} {body.strip()[:200]}".strip()
-    raise DeliveryError(what, permanent=not again, retry_after=retry_after(headers, now))
-
-
-def retry_after(headers: Mapping[str, str], now: float) -> float | None:
-    """Read `Retry-After`, in seconds from now: a number or an HTTP date (RFC 9110, 10.2.3)."""
-    text = next((value for name, value in headers.items() if name.lower() == "retry-after"), "")
-    if text.strip().isdigit():
-        return float(text)
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - now)
-    except ValueError:
-        return None
+    def mark(self) -> str:
+        """Give 16 bits of the URL's hash: enough to tell two apart, too few to guess a key by."""
+        return hashlib.sha256(self.url.get_secret_value().encode()).hexdigest()[:4]

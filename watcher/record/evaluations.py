@@ -218,12 +218,3 @@ def _evaluation(row: Row[Any], values: Mapping[str, float]) -> Evaluation:
     names = ("id", "run_id", "attempt", "step", "variant", "state", "history", "complete", "first_at")
     more = ("last_at", "epoch", "revision", "identity")
     return Evaluation(metrics=values, **{name: getattr(row, name) for name in (*names, *more)})
-
-
-def series(db: Connection, run_id: str, metric: str, last: int) -> list[tuple[int, float]]:
-    """Give step and value of a metric at a run's last judged evaluations, oldest first."""
-    seen = (evaluations.c.run_id == run_id, evaluations.c.state == "closed", evaluations.c.variant == "")
-    query = select(evaluations.c.step, metrics.c.value)
-    query = query.join(metrics, metrics.c.evaluation_id == evaluations.c.id).where(*seen, metrics.c.name == metric)
-    rows = db.execute(query.order_by(evaluations.c.step.desc()).limit(last)).all()
-    return [(row.step, row.value) for row in reversed(rows)]

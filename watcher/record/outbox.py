@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 
 from sqlalchemy import Connection, func, insert, select, update
@@ -34,12 +34,13 @@ def post(db: Connection, notice: Notice, targets: Sequence[str], now: float) -> 
         db.execute(insert(deliveries), rows)
 
 
-def due(db: Connection, now: float) -> list[Delivery]:
-    """Give what is to be sent by now, oldest first."""
+def due(db: Connection, now: float, targets: Collection[str]) -> list[Delivery]:
+    """Give for each of some targets the oldest notice that is due, where there is one."""
+    waiting = (deliveries.c.state == "pending", deliveries.c.next_at <= now, deliveries.c.target.in_(targets))
+    oldest = select(func.min(deliveries.c.id)).where(*waiting).group_by(deliveries.c.target)
     query = select(deliveries, outbox.c.notice).join(outbox, outbox.c.id == deliveries.c.outbox_id)
-    query = query.where(deliveries.c.state == "pending", deliveries.c.next_at <= now)
-    rows = db.execute(query.order_by(deliveries.c.id).limit(100))
-    return [Delivery(row.id, row.target, row.attempts, Notice(**row.notice)) for row in rows]
+    query = query.where(deliveries.c.id.in_(oldest)).order_by(deliveries.c.id)
+    return [Delivery(row.id, row.target, row.attempts, Notice(**row.notice)) for row in db.execute(query)]
 
 
 def delivered(db: Connection, delivery_id: int) -> None:
@@ -54,10 +55,31 @@ def try_again(db: Connection, delivery_id: int, error: str, at: float) -> None:
     db.execute(row.values(attempts=deliveries.c.attempts + 1, error=error, next_at=at))
 
 
+def wake(db: Connection, target: str, now: float) -> None:
+    """Make everything due that was put off for a target."""
+    rows = update(deliveries).where(deliveries.c.state == "pending", deliveries.c.target == target)
+    db.execute(rows.values(next_at=now))
+
+
 def give_up(db: Connection, delivery_id: int, error: str) -> None:
     """Mark a delivery that cannot succeed."""
     row = update(deliveries).where(deliveries.c.id == delivery_id)
     db.execute(row.values(state="failed", attempts=deliveries.c.attempts + 1, error=error))
+
+
+def give_up_others(db: Connection, targets: Collection[str], error: str) -> None:
+    """Mark what waits for a target that is none of these."""
+    rows = update(deliveries).where(deliveries.c.state == "pending", deliveries.c.target.not_in(targets))
+    db.execute(rows.values(state="failed", error=error))
+
+
+def second_chance(db: Connection, targets: Collection[str], since: float, now: float) -> None:
+    """Let what failed for these targets be tried again when it was posted after a wall time."""
+    recent = select(outbox.c.id).where(outbox.c.at >= since)
+    rows = update(deliveries).where(
+        deliveries.c.state == "failed", deliveries.c.target.in_(targets), deliveries.c.outbox_id.in_(recent)
+    )
+    db.execute(rows.values(state="pending", next_at=now))
 
 
 def counts(db: Connection) -> dict[str, dict[str, int]]:

@@ -20,6 +20,11 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
+class Loaded:
+    """The worker has its model: what goes wrong from here on may be an image's fault."""
+
+
+@dataclass(frozen=True, slots=True)
 class Scored:
     """A batch is done."""
 
@@ -38,3 +43,5 @@ class ScorerDown:
     reason: str
     permanent: bool
     batch: int | None = None
+    blame: bool = True
+    """Whether one of the batch's images may be the cause."""

@@ -5,88 +5,122 @@ Imported only inside the worker and by `watcher score`: it loads torch and trans
 
 from __future__ import annotations
 
-import hashlib
+import gc
 import os
+import sys
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+import transformers
 from PIL import Image
 from torch.nn.functional import normalize
-from transformers import AutoConfig, AutoImageProcessor, AutoModel, AutoTokenizer
+from transformers import AutoImageProcessor, AutoModel, AutoTokenizer
 
 from watcher.errors import ScoreError
 from watcher.nouns import Score
-from watcher.score.images import Loaded, load
+from watcher.score.checkpoint import Checkpoint, find_checkpoint
+from watcher.score.images import Picture, Pixels, load_all
 from watcher.score.messages import Job
 from watcher.score.texts import TextCache
 
-EXPECTED = (
-    "expected a CLIP model as transformers' save_pretrained writes it: config.json (model_type clip), "
-    "model.safetensors, tokenizer files, preprocessor_config.json"
-)
+LOCAL = {"local_files_only": True, "trust_remote_code": False}
+PILLOW = {"backend": "pil"} if int(transformers.__version__.split(".")[0]) >= 5 else {"use_fast": False}
+"""Images are resized by Pillow, also where torchvision is installed: its resizing gives other numbers."""
 DECODERS = 4
-"""Threads that decode images ahead of the model."""
+"""Threads that prepare images, if the model may use as many."""
+TRIAL = ("a cat", "a photo of a dog on a beach")
 
 
 class Model:
-    """A loaded CLIP on one device."""
+    """A CLIP on one device; the parts are those of transformers."""
 
     def __init__(self, model: Any, processor: Any, tokenizer: Any, identity: str, device: str) -> None:
-        self._model = model.eval().to(device)
+        _exact()
+        self._model = model.float().eval().to(device)
         self._processor = processor
         self._tokenizer = tokenizer
         self.identity = identity
         self._device = device
         self._context = int(model.config.text_config.max_position_embeddings)
+        self._fits = sys.maxsize
+        """Images that go through the model at once, as far as memory has shown."""
 
     @classmethod
     def load(cls, name: str, device: str) -> Model:
-        """Load a folder, or a hub id from the local cache; nothing is downloaded.
+        """Load an absolute folder, or a hub id from the local cache; nothing is downloaded.
 
         Raises:
-            ScoreError: it is not there or is no CLIP; permanent, names it and what was expected.
+            ScoreError: it is not there or is no CLIP (permanent: names it and what was expected), or the
+                device cannot be used, or has no memory for it just now.
 
         """
-        _check(name)
+        checkpoint = find_checkpoint(name)
+        _check_device(device)
+        parts = _parts(checkpoint)
         try:
-            model = AutoModel.from_pretrained(name, local_files_only=True, dtype=torch.float32)
-            processor = AutoImageProcessor.from_pretrained(name, local_files_only=True)
-            tokenizer = AutoTokenizer.from_pretrained(name, local_files_only=True)
-        except Exception as error:  # transformers raises many kinds, all of them about the folder
-            raise ScoreError(f"model {name}: {_first_line(error)}; {EXPECTED}", permanent=True) from error
-        return cls(model, processor, tokenizer, _identity(name, processor), device)
+            made = cls(*parts, checkpoint.identity(), device)
+            made._try()
+        except Exception as error:  # what does not fit together fails in many ways
+            raise _misfit(error, checkpoint, device) from error
+        return made
 
     @torch.inference_mode()
     def score(self, jobs: Sequence[Job], texts: TextCache) -> list[Score]:
-        """Score images against their prompts, in the order of the jobs."""
-        with ThreadPoolExecutor(DECODERS) as pool:
-            loaded = list(pool.map(load, jobs))
-        good = [one for one in loaded if one.picture is not None]
-        cosines = iter(self._cosines(good, texts)) if good else iter(())
-        return [self._result(one, cosines, texts) for one in loaded]
+        """Score images against their prompts, in the order of the jobs.
 
-    def _result(self, one: Loaded, cosines: Iterator[float], texts: TextCache) -> Score:
-        if one.picture is None:
+        Raises:
+            ScoreError: there is not even memory for one image; no image is to blame.
+
+        """
+        pictures = load_all(jobs, self._prepare, min(DECODERS, torch.get_num_threads()))
+        cosines = iter(self._in_parts([one for one in pictures if one.pixels is not None], texts))
+        return [self._result(one, cosines, texts) for one in pictures]
+
+    def _result(self, one: Picture, cosines: Iterator[float], texts: TextCache) -> Score:
+        if one.pixels is None:
             return Score(one.job.sample_id, one.digest, None, error=one.error)
-        truncated = texts.truncated(one.job.prompt)
-        return Score(one.job.sample_id, one.digest, next(cosines), one.health, "", truncated)
+        cosine, truncated = next(cosines), texts.truncated(one.job.prompt)
+        if not np.isfinite(cosine):
+            return Score(one.job.sample_id, one.digest, None, error=f"the model gave {cosine} instead of a number")
+        return Score(one.job.sample_id, one.digest, max(-1.0, min(1.0, cosine)), one.health, "", truncated)
 
-    def _cosines(self, loaded: Sequence[Loaded], texts: TextCache) -> list[float]:
-        prompts = [one.job.prompt for one in loaded]
-        texts.fill(prompts, self._embed_texts)
-        words = torch.from_numpy(np.stack([texts.vector(prompt) for prompt in prompts])).to(self._device)
-        pictures = self._embed_images([one.picture for one in loaded if one.picture is not None])
-        cosines: list[float] = (pictures * words).sum(-1).tolist()
+    def _in_parts(self, pictures: Sequence[Picture], texts: TextCache) -> list[float]:
+        """Give the cosines, halving what goes through the model at once while memory does not suffice."""
+        cosines: list[float] = []
+        while len(cosines) < len(pictures):
+            part = pictures[len(cosines) :][: self._fits]
+            try:
+                cosines += self._cosines(part, texts)
+            except (MemoryError, RuntimeError) as error:
+                if not _out_of_memory(error):
+                    raise
+                if len(part) == 1:
+                    raise ScoreError(f"no memory for one image on {self._device}: {_first_line(error)}") from error
+            else:
+                continue
+            self._fits = len(part) // 2
+            _free(self._device)  # only here is the error gone, whose traceback held the tensors that did not fit
         return cosines
 
-    def _embed_images(self, pictures: Sequence[Image.Image]) -> torch.Tensor:
+    def _cosines(self, pictures: Sequence[Picture], texts: TextCache) -> list[float]:
+        prompts = [one.job.prompt for one in pictures]
+        texts.fill(prompts, self._embed_texts)
+        words = torch.from_numpy(np.stack([texts.vector(prompt) for prompt in prompts])).to(self._device)
+        seen = self._embed_images([one.pixels for one in pictures if one.pixels is not None])
+        cosines: list[float] = (seen * words).sum(-1).tolist()
+        return cosines
+
+    def _prepare(self, picture: Image.Image) -> Pixels:
+        """Resize, crop and normalise an RGB picture as the model's preprocessing says; shape (3, h, w)."""
+        pixels = self._processor(images=[picture], return_tensors="np")["pixel_values"][0]
+        return np.asarray(pixels, dtype=np.float32)
+
+    def _embed_images(self, pixels: Sequence[Pixels]) -> torch.Tensor:
         """Give unit vectors, fp32, shape (n, d)."""
-        pixels = self._processor(images=list(pictures), return_tensors="pt")["pixel_values"]
-        return _unit(self._model.get_image_features(pixel_values=pixels.to(self._device)))
+        batch = torch.from_numpy(np.stack(pixels)).to(self._device)
+        return _unit(self._model.get_image_features(pixel_values=batch))
 
     def _embed_texts(self, prompts: Sequence[str]) -> tuple[Any, list[bool]]:
         """Give unit vectors, float32 (n, d), and which prompts were cut to the context.
@@ -101,6 +135,63 @@ class Model:
         vectors = _unit(self._model.get_text_features(input_ids=cut["input_ids"], attention_mask=cut["attention_mask"]))
         return vectors.cpu().numpy(), [len(ids) > self._context for ids in whole]
 
+    @torch.inference_mode()
+    def _try(self) -> None:
+        """Score a grey picture, so that what does not fit together shows before an image could be blamed.
+
+        Raises:
+            ScoreError: tokenizer and model do not belong together, or the weights are broken.
+
+        """
+        known, wanted = self._model.config.text_config.vocab_size, len(self._tokenizer)
+        if wanted > known:
+            raise ScoreError(f"its tokenizer has {wanted} tokens, the model knows {known}")
+        if not all(self._pools_at_end(self._tokenizer(text)["input_ids"]) for text in TRIAL):
+            raise ScoreError("its tokenizer does not end a text with the token at which the model looks")
+        vectors, _ = self._embed_texts(TRIAL)
+        seen = self._embed_images([self._prepare(Image.new("RGB", (96, 64), "grey"))])
+        if not (np.isfinite(vectors).all() and torch.isfinite(seen).all()):
+            raise ScoreError("its weights are broken: it gives no finite number")
+
+    def _pools_at_end(self, ids: Sequence[int]) -> bool:
+        """Tell whether a text's embedding is taken at its last token; old configurations say 2 for the highest."""
+        end = self._model.config.text_config.eos_token_id
+        place = max(ids) if end == 2 else end
+        return place in ids and ids.index(place) == len(ids) - 1
+
+
+def _parts(checkpoint: Checkpoint) -> tuple[Any, Any, Any]:
+    """Load model, image processor and tokenizer.
+
+    Raises:
+        ScoreError: one of them cannot be read, or the weights are not all there; permanent.
+
+    """
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    folder = str(checkpoint.folder)
+    try:
+        model, told = AutoModel.from_pretrained(folder, output_loading_info=True, ignore_mismatched_sizes=True, **LOCAL)
+        processor = AutoImageProcessor.from_pretrained(folder, **LOCAL, **PILLOW)
+        tokenizer = AutoTokenizer.from_pretrained(folder, **LOCAL)
+    except Exception as error:  # transformers raises many kinds, all of them about the folder
+        raise checkpoint.fault(_first_line(error)) from error
+    # transformers would go on with random numbers in their place.
+    lacking = [str(key) for key in told["missing_keys"]] + [str(key[0]) for key in told["mismatched_keys"]]
+    if lacking:
+        raise checkpoint.fault(f"its weights lack, or have in another size, {', '.join(sorted(lacking)[:3])}")
+    return model, processor, tokenizer
+
+
+def _misfit(error: Exception, checkpoint: Checkpoint, device: str) -> ScoreError:
+    """Say why a model whose files are all there does not run: memory, the device, or the files after all."""
+    what = _first_line(error)
+    if _out_of_memory(error):
+        return ScoreError(f"no memory for model {checkpoint.name} on {device}: {what}")
+    if device != "cpu" and "CUDA" in str(error):
+        return ScoreError(f"device {device}: {what}")
+    return checkpoint.fault(what if isinstance(error, ScoreError) else f"it does not run: {what}")
+
 
 def _unit(features: Any) -> torch.Tensor:
     """Unwrap what transformers 5 returns and give unit vectors in fp32."""
@@ -108,47 +199,37 @@ def _unit(features: Any) -> torch.Tensor:
     return normalize(tensor.float(), dim=-1)
 
 
-def _check(name: str) -> None:
-    """Say what is wrong with a model before transformers does, in words of its own."""
-    folder = Path(name).expanduser()
-    looks_local = folder.is_absolute() or name.startswith((".", "~")) or folder.exists()
-    if looks_local and not folder.is_dir():
-        raise ScoreError(f"model folder {name} does not exist; {EXPECTED}", permanent=True)
-    if looks_local and not (folder / "config.json").is_file():
-        raise ScoreError(f"model folder {name} has no config.json; {EXPECTED}", permanent=True)
-    try:
-        config = AutoConfig.from_pretrained(name, local_files_only=True)
-    except Exception as error:
-        way = EXPECTED if looks_local else f"fetch it with `hf download {name}`, or give a folder"
-        raise ScoreError(f"model {name} cannot be loaded: {_first_line(error)}; {way}", permanent=True) from error
-    if config.model_type != "clip":
-        raise ScoreError(f"model {name} is of type {config.model_type}, not a CLIP; {EXPECTED}", permanent=True)
+def _exact() -> None:
+    """Have GPUs calculate in true fp32: TF32 would change the third digit of a cosine."""
+    if hasattr(torch.backends, "fp32_precision"):  # from torch 2.9 on
+        torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]
+        torch.backends.cuda.matmul.fp32_precision = "ieee"
+    else:
+        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+
+
+def _check_device(device: str) -> None:
+    number = int(device.partition(":")[2] or 0)
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if device != "cpu" and number >= count:
+        found = f"torch can use {count} GPUs" if count else "torch can use no GPU here"
+        raise ScoreError(f"device {device}: {found}; set `device: auto` or `cpu`", permanent=True)
+
+
+def _out_of_memory(error: Exception) -> bool:
+    """Tell whether memory was missing; besides torch's own error, libraries have words for it."""
+    words = ("out of memory", "can't allocate memory", "ALLOC_FAILED")
+    return isinstance(error, MemoryError | torch.cuda.OutOfMemoryError) or any(word in str(error) for word in words)
+
+
+def _free(device: str) -> None:
+    gc.collect()
+    if device != "cpu":
+        torch.cuda.empty_cache()
 
 
 def _first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
-
-
-def _identity(name: str, processor: Any) -> str:
-    """Name what a score depends on: model, weights, preprocessing, dtype, truncation."""
-    folder = Path(name).expanduser()
-    shown = folder.resolve().name if folder.is_dir() else name
-    prepared = hashlib.sha256(processor.to_json_string().encode()).hexdigest()[:8]
-    return f"{shown}@{_weights(name)}/{prepared}/fp32/keep-end"
-
-
-def _weights(name: str) -> str:
-    """Hash the weight files (SHA-256, 12 hex digits); a hub model's come from its cached snapshot."""
-    folder = Path(name).expanduser()
-    if not folder.is_dir():
-        from huggingface_hub import snapshot_download
-
-        folder = Path(snapshot_download(name, local_files_only=True))
-    digest = hashlib.sha256()
-    for path in sorted([*folder.glob("*.safetensors"), *folder.glob("pytorch_model*.bin")]):
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()[:12]
 
 
 def set_threads(threads: int | None) -> int:

@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+import re
+from pathlib import Path
+from typing import Annotated
 
-from watcher.part import Duration, Part
+from pydantic import AfterValidator, Field, ValidationInfo
+
+from watcher.part import Duration, Part, anchored
+
+_HUB_ID = re.compile(r"(?=.{1,96}$)\w[\w.-]*(/\w[\w.-]*)?", re.ASCII)
+
+
+def _model(value: str, info: ValidationInfo) -> str:
+    """Give a folder as an absolute path, and a hub id as it is.
+
+    What could be either is a folder when there is one of that name, as transformers has it.
+    """
+    folder = anchored(Path(value), info).absolute()
+    return value if _HUB_ID.fullmatch(value) and not folder.is_dir() else str(folder)
 
 
 class ScorerSettings(Part):
     """A CLIP model and where it runs."""
 
-    model: str = "openai/clip-vit-large-patch14-336"
+    model: Annotated[str, Field(min_length=1), AfterValidator(_model)] = "openai/clip-vit-large-patch14-336"
     """A folder as transformers' `save_pretrained` writes it, or a hub id that is in the local cache."""
     device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
-    """`auto`: a GPU that is free, else the CPU; `cpu`, `cuda` or `cuda:1` fix it."""
+    """`auto`: a GPU that is free, else the CPU; `cpu`, `cuda` or `cuda:1` fix it, numbered as `nvidia-smi` does."""
     batch_size: int = Field(default=32, ge=1, le=4096)
-    """Images scored at once."""
+    """Images scored at once; halved by itself where memory does not suffice."""
     threads: int | None = Field(default=None, ge=1)
     """CPU threads of the model; default: a quarter of the cores, so that data loaders are not disturbed."""
     idle_unload: Duration = 600.0

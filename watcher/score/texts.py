@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+log = logging.getLogger(__name__)
 Vector = NDArray[np.float32]
 Embed = Callable[[Sequence[str]], tuple[Any, list[bool]]]
 BATCH = 64
 
 
 class TextCache:
-    """Unit vectors (float32, shape (d,)) of prompts for one identity; `folder` None keeps them in memory only."""
+    """Unit vectors (float32, shape (d,)) of prompts for one identity; `folder` None keeps them in memory only.
+
+    On disk a prompt is one file of d + 1 float32 numbers, the last 1 where the prompt was truncated. The disk
+    only saves time: what cannot be read is encoded anew, what cannot be written stays in memory.
+    """
 
     def __init__(self, identity: str, folder: Path | None) -> None:
         name = hashlib.sha256(identity.encode()).hexdigest()[:16]
@@ -43,26 +50,44 @@ class TextCache:
         return self._known[prompt][1]
 
     def _find(self, prompt: str) -> bool:
-        if prompt not in self._known and (path := self._path(prompt)) and path.exists():
-            try:
-                with np.load(path) as stored:
-                    self._known[prompt] = (stored["vector"], bool(stored["truncated"]))
-            except (OSError, ValueError, KeyError):  # a torn file: it is written anew
-                return False
+        if prompt not in self._known and self._folder is not None:
+            stored = _read(self._path(self._folder, prompt))
+            if stored is not None:
+                self._known[prompt] = stored
         return prompt in self._known
 
     def _write(self, prompt: str) -> None:
-        path = self._path(prompt)
-        if path is None:
-            return
         vector, truncated = self._known[prompt]
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if self._folder is None or not _is_unit(vector):
+            return
+        path = self._path(self._folder, prompt)
         temporary = path.with_suffix(f".{os.getpid()}.tmp")
-        with temporary.open("wb") as file:
-            np.savez(file, vector=vector, truncated=np.array(truncated))
-        temporary.replace(path)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary.write_bytes(np.append(vector, np.float32(truncated)).tobytes())
+            temporary.replace(path)
+        except OSError as error:
+            log.warning("prompts are kept in memory only: %s: %s", path.parent, error.strerror)
+            self._folder = None
+            with suppress(OSError):
+                temporary.unlink()
 
-    def _path(self, prompt: str) -> Path | None:
-        if self._folder is None:
-            return None
-        return self._folder / f"{hashlib.sha256(prompt.encode()).hexdigest()}.npz"
+    @staticmethod
+    def _path(folder: Path, prompt: str) -> Path:
+        return folder / f"{hashlib.sha256(prompt.encode(errors='surrogatepass')).hexdigest()}.f32"
+
+
+def _read(path: Path) -> tuple[Vector, bool] | None:
+    """Read what `_write` wrote; None when it is not there, torn, or no unit vector."""
+    try:
+        stored = np.frombuffer(path.read_bytes(), dtype=np.float32)
+    except (OSError, ValueError):
+        return None
+    if stored.size < 2 or stored[-1] not in (0, 1) or not _is_unit(stored[:-1]):
+        return None
+    return stored[:-1], bool(stored[-1])
+
+
+def _is_unit(vector: Vector) -> bool:
+    with np.errstate(all="ignore"):
+        return bool(abs(np.linalg.norm(vector) - 1) < 1e-3)

@@ -4,20 +4,34 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
 
 from watcher.judge import Rule
 from watcher.notify import Delivered, NotDelivered, Postman, retry_delay
-from watcher.record import judgements, outbox, runs
+from watcher.record import actions, judgements, outbox, runs
 from watcher.record.outbox import Delivery
 from watcher.record.store import Store
 from watcher.steps import routing
 from watcher.steps.routing import Routes
 
 log = logging.getLogger(__name__)
+DAY = 86400.0
+TOLD_AFTER = 7
+"""Failures in a row, five to ten minutes, after which the other targets are told of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Trouble:
+    """A target that failed: how often in a row, and until when it is left alone."""
+
+    failures: int
+    until: float
 
 
 class Telling:
-    """Hands due deliveries to the postman; ticks them off once they are delivered."""
+    """Hands due deliveries to the postman, one at a time for each target; ticks them off once they are delivered."""
 
     def __init__(self, store: Store, routes: Routes, postman: Postman, rules: Sequence[Rule]) -> None:
         self._store = store
@@ -25,66 +39,105 @@ class Telling:
         self._postman = postman
         self._rules: Mapping[str, Rule] = {rule.name: rule for rule in rules}
         self._out: dict[int, Delivery] = {}
+        self._troubles: dict[str, _Trouble] = {}
+        self._begun = False
 
     def advance(self, now: float) -> None:
         """Send what is due."""
+        if not self._begun:
+            self._begin(now)
         self._remind(now)
-        with self._store.read() as db:
-            due = outbox.due(db, now)
-        for delivery in due:
-            if delivery.id not in self._out:
-                self._send(delivery)
+        for delivery in self._due(now):
+            self._out[delivery.id] = delivery
+            self._postman.send(delivery.id, self._routes.labels.index(delivery.target), delivery.notice)
 
     def idle(self, now: float) -> bool:
         """Tell whether nothing is on its way or due."""
-        with self._store.read() as db:
-            return not self._out and not outbox.due(db, now)
+        return not self._out and not self._due(now)
 
-    def _send(self, delivery: Delivery) -> None:
-        if delivery.target not in self._routes.targets or delivery.target in self._routes.disabled:
-            with self._store.change("give up delivery") as db:
-                outbox.give_up(db, delivery.id, f"{delivery.target} is no longer configured, or disabled")
-            return
-        self._out[delivery.id] = delivery
-        self._postman.send(delivery.id, self._routes.labels.index(delivery.target), delivery.notice)
+    def _begin(self, now: float) -> None:
+        """After a start, give a second chance: a target that died may have been mended."""
+        with self._store.change("begin to tell") as db:
+            outbox.give_up_others(db, self._routes.labels, "the target is no longer configured")
+            outbox.second_chance(db, self._routes.labels, now - DAY, now)
+        self._begun = True
+
+    def _due(self, now: float) -> list[Delivery]:
+        taken = {delivery.target for delivery in self._out.values()} | self._routes.disabled
+        held = {target for target, trouble in self._troubles.items() if now < trouble.until}
+        free = [label for label in self._routes.targets if label not in taken | held]
+        with self._store.read() as db:
+            return outbox.due(db, now, free)
 
     def delivered(self, message: Delivered, now: float) -> None:
         """Tick a delivery off."""
         delivery = self._out[message.delivery_id]
         with self._store.change("delivered") as db:
             outbox.delivered(db, message.delivery_id)
-            runs.set_fact(db, f"target:{delivery.target}", {"state": "ok", "reason": ""}, now)
+            self._set_state(db, delivery.target, "ok", "", now)
+            if self._was_away(delivery.target):
+                outbox.wake(db, delivery.target, now)
+        self._troubles.pop(delivery.target, None)
         del self._out[message.delivery_id]
 
     def not_delivered(self, message: NotDelivered, now: float) -> None:
-        """Put a delivery off, or disable its target where trying again cannot help."""
+        """Put a delivery off, or give it up where trying again cannot help."""
         delivery = self._out[message.delivery_id]
         log.warning("%s: %s", delivery.target, message.reason)
-        state = "disabled" if message.permanent else "failing"
         with self._store.change("not delivered") as db:
-            fact = {"state": state, "reason": message.reason}
-            runs.set_fact(db, f"target:{delivery.target}", fact, now)
-            if message.permanent:
-                outbox.give_up(db, message.delivery_id, message.reason)
-                self._routes.disabled.add(delivery.target)
-                self._routes.post(db, routing.dead_target(delivery.target, message.reason), now)
+            if message.refused:
+                self._refused(db, delivery, message.reason, now)
+            elif message.permanent:
+                self._dead(db, delivery, message.reason, now)
             else:
-                wait = retry_delay(delivery.attempts + 1, message.retry_after)
-                outbox.try_again(db, message.delivery_id, message.reason, now + wait)
+                self._put_off(db, delivery, message, now)
         del self._out[message.delivery_id]
+
+    def _refused(self, db: Connection, delivery: Delivery, reason: str, now: float) -> None:
+        outbox.give_up(db, delivery.id, reason)
+        self._set_state(db, delivery.target, "failing", reason, now)
+        if delivery.notice.kind != "target":  # or two targets would complain of each other for ever
+            self._routes.post(db, routing.refused(delivery, reason), now, without=delivery.target)
+
+    def _dead(self, db: Connection, delivery: Delivery, reason: str, now: float) -> None:
+        outbox.give_up(db, delivery.id, reason)
+        self._set_state(db, delivery.target, "disabled", reason, now)
+        self._routes.disabled.add(delivery.target)
+        self._routes.post(db, routing.dead_target(delivery, reason), now, without=delivery.target)
+
+    def _put_off(self, db: Connection, delivery: Delivery, message: NotDelivered, now: float) -> None:
+        """Leave the target alone for a while, and this notice for longer.
+
+        So the next one has its turn before: a notice that a target chokes on does not keep the others from it.
+        """
+        known = self._troubles.get(delivery.target)
+        failures = known.failures + 1 if known else 1
+        own = retry_delay(delivery.attempts + 2, message.retry_after)
+        outbox.try_again(db, delivery.id, message.reason, now + own)
+        self._set_state(db, delivery.target, "failing", message.reason, now)
+        if failures == TOLD_AFTER:
+            self._routes.post(db, routing.silent_target(delivery, message.reason), now, without=delivery.target)
+        self._troubles[delivery.target] = _Trouble(failures, now + retry_delay(failures, message.retry_after))
+
+    def _was_away(self, target: str) -> bool:
+        """Tell whether a target failed more than once in a row: then it was not one notice's fault."""
+        return target in self._troubles and self._troubles[target].failures > 1
+
+    def _set_state(self, db: Connection, target: str, state: str, reason: str, now: float) -> None:
+        runs.set_fact(db, f"target:{target}", {"state": state, "reason": reason}, now)
 
     def _remind(self, now: float) -> None:
         with self._store.read() as db:
             found = [d for d in judgements.all_open(db) if self._is_due(d.rule, d.told_at, now)]
+            found = [d for d in found if actions.verified_at(db, d.id) is None]  # stopped: all was said
             known = {run.id: run for run in runs.all_runs(db)} if found else {}
         for decision in found:
             run, rule = known[decision.run_id], self._rules[decision.rule]
             if run.state != "active":
                 continue
-            notice = routing.reminder(run, rule.name, decision.reason, rule.severity, decision.id, decision.told)
             with self._store.change("remind") as db:
                 judgements.told(db, decision.id, now)
-                self._routes.post(db, notice, now)
+                self._routes.post(db, routing.reminder(run, rule, decision), now)
 
     def _is_due(self, rule: str, told_at: float, now: float) -> bool:
         return rule in self._rules and now - told_at >= self._rules[rule].repeat

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection
@@ -11,6 +10,7 @@ from watcher.errors import StepError
 from watcher.nouns import Command, Evaluation, Run, Sample
 from watcher.record import actions, evaluations, judgements, runs, samples
 from watcher.record.store import Store
+from watcher.view.find import find
 
 SCHEMA_VERSION = 1
 
@@ -19,41 +19,30 @@ def show(store: Store | None, name: str, step: int | None = None) -> dict[str, A
     """Give one run, known by its name, id or folder; with `step` only that evaluation's images.
 
     Raises:
-        StepError: there is no such run, or the name fits several.
+        StepError: there is no such run or step, or the name fits several runs.
 
     """
     if store is None:
         raise StepError("nothing is recorded yet: no daemon has run with this state folder", permanent=True)
     with store.read() as db:
-        run = find(db, name)
-        found = [e for e in evaluations.of_run(db, run.id) if step is None or e.step == step]
+        run = find(runs.all_runs(db), name)
         return {
             "schema_version": SCHEMA_VERSION,
             "run": _run(run),
-            "evaluations": [_evaluation(db, evaluation) for evaluation in found],
+            "evaluations": [_evaluation(db, evaluation) for evaluation in _chosen(db, run, step)],
             "decisions": [_decision(row) for row in judgements.of_run(db, run.id)],
             "actions": [_action(command) for command in actions.of_run(db, run.id)],
             "events": [{"kind": e.kind, "text": e.text, "at": e.at} for e in runs.events_of(db, run.id)],
         }
 
 
-def find(db: Connection, name: str) -> Run:
-    """Find a run by name, id or folder.
-
-    Raises:
-        StepError: there is none, or there are several.
-
-    """
-    everything = runs.all_runs(db)
-    path = Path(name).expanduser().resolve()
-    found = [run for run in everything if name in (run.name, run.id) or run.path == path]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        ids = ", ".join(f"{run.id} ({run.path})" for run in found)
-        raise StepError(f"{name!r} fits several runs: {ids}; give the id", permanent=True)
-    names = ", ".join(sorted(run.name for run in everything)) or "none yet"
-    raise StepError(f"no run {name!r}; known are: {names}", permanent=True)
+def _chosen(db: Connection, run: Run, step: int | None) -> list[Evaluation]:
+    everything = evaluations.of_run(db, run.id)
+    chosen = [evaluation for evaluation in everything if step is None or evaluation.step == step]
+    if step is not None and not chosen:
+        steps = ", ".join(str(number) for number in sorted({one.step for one in everything})[-10:]) or "none yet"
+        raise StepError(f"{run.name} has no evaluation at step {step}; its last are {steps}", permanent=True)
+    return chosen
 
 
 def _run(run: Run) -> dict[str, Any]:

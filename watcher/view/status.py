@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,10 +10,15 @@ from typing import Any
 from sqlalchemy import Connection
 
 from watcher.nouns import Command, Evaluation, Run
-from watcher.record import actions, evaluations, judgements, outbox, runs, samples
+from watcher.record import actions, evaluations, judgements, outbox, runs
 from watcher.record.store import Store
+from watcher.view.find import find
+from watcher.view.life import daemon
+from watcher.view.queries import counts, reasons, trends
 
 SCHEMA_VERSION = 1
+TREND = 12
+"""So many last means make a run's trend."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,46 +30,60 @@ class _Known:
     counts: Mapping[str, Mapping[str, int]]
     states: Mapping[str, Mapping[str, Mapping[str, Any]]]
     last: Mapping[str, Command]
+    trends: Mapping[str, list[float]]
+    reasons: Mapping[str, Mapping[str, int]]
 
 
-def status(store: Store | None, now: float) -> dict[str, Any]:
-    """Give the state of all runs, targets, the scorer and the daemon; `now` makes ages.
+def status(store: Store | None, now: float, only: str | None = None) -> dict[str, Any]:
+    """Give the state of all runs, or of the one that `only` names, of targets, scorer and daemon; `now` makes ages.
+
+    `store` is None where no daemon has run yet.
 
     Raises:
         StoreError: the store cannot be read.
+        StepError: there is no run of that name, or there are several.
 
     """
-    empty: dict[str, Any] = {"schema_version": SCHEMA_VERSION, "runs": [], "targets": [], "daemon": {}}
     if store is None:
-        return empty
+        return _nothing(only)
     with store.read() as db:
         facts = runs.all_facts(db)
         return {
             "schema_version": SCHEMA_VERSION,
-            "runs": _runs(db, now),
+            "runs": _runs(db, now, only),
             "targets": _targets(db, facts),
-            "daemon": facts.get("daemon", {}),
+            "daemon": daemon(facts.get("daemon", {})),
             "scorer": facts.get("scorer", {}),
             "problems": facts.get("problems", {}),
         }
 
 
-def _runs(db: Connection, now: float) -> list[dict[str, Any]]:
+def _nothing(only: str | None) -> dict[str, Any]:
+    if only is not None:
+        find((), only)  # raises: nothing is known
+    told = {"daemon": daemon({}), "scorer": {}, "problems": {}}
+    return {"schema_version": SCHEMA_VERSION, "runs": [], "targets": [], **told}
+
+
+def _runs(db: Connection, now: float, only: str | None) -> list[dict[str, Any]]:
     known = _Known(
         evaluations.latest(db),
         runs.details(db),
-        samples.counts(db),
+        counts(db),
         judgements.states(db),
         actions.last(db),
+        trends(db, "clip/mean", TREND),
+        reasons(db),
     )
-    return [_run(db, run, known, now) for run in runs.all_runs(db)]
+    everything = runs.all_runs(db)
+    chosen = everything if only is None else [find(everything, only)]
+    return [_run(run, known, now) for run in chosen]
 
 
-def _run(db: Connection, run: Run, known: _Known, now: float) -> dict[str, Any]:
+def _run(run: Run, known: _Known, now: float) -> dict[str, Any]:
     evaluation = known.latest.get(run.id)
-    counts = known.counts.get(run.id, {})
+    images = known.counts.get(run.id, {})
     reason, last_output = known.details[run.id]
-    unscored = [state for state in ("unscorable", "undecodable") if counts.get(state)]
     return {
         "id": run.id,
         "name": run.name,
@@ -77,25 +97,20 @@ def _run(db: Connection, run: Run, known: _Known, now: float) -> dict[str, Any]:
         "age_seconds": None if last_output is None else max(0.0, now - last_output),
         "metrics": dict(evaluation.metrics) if evaluation else {},
         "identity": evaluation.identity if evaluation else "",
-        "trend": _trend(db, run.id),
-        "images": sum(counts.values()),
-        "pending": counts.get("ready", 0),
-        "unscorable": counts.get("unscorable", 0),
-        "undecodable": counts.get("undecodable", 0),
-        "reasons": samples.reasons(db, run.id, unscored) if unscored else {},
-        "held": (run.path / "HOLD").exists(),
+        "trend": known.trends.get(run.id, []),
+        "images": sum(images.values()),
+        "pending": images.get("ready", 0),
+        "unscorable": images.get("unscorable", 0),
+        "undecodable": images.get("undecodable", 0),
+        "reasons": dict(known.reasons.get(run.id, {})),
+        "held": os.path.exists(run.path / "HOLD"),  # noqa: PTH110 - no error where the folder may not be read
         "rules": [_rule(name, state) for name, state in known.states.get(run.id, {}).items()],
         "last_action": _action(known.last.get(run.id)),
     }
 
 
-def _trend(db: Connection, run_id: str) -> list[float]:
-    """Give the last means, oldest first."""
-    return [value for _, value in evaluations.series(db, run_id, "clip/mean", 12)]
-
-
 def _rule(name: str, state: Mapping[str, Any]) -> dict[str, Any]:
-    shown = {key: state.get(key) for key in ("state", "count", "needed", "reason")}
+    shown = {key: state.get(key) for key in ("state", "count", "needed", "unknowns", "reason")}
     return {"name": name, **shown}
 
 
@@ -113,14 +128,15 @@ def _action(command: Command | None) -> dict[str, Any] | None:
 
 
 def _targets(db: Connection, facts: Mapping[str, Any]) -> list[dict[str, Any]]:
-    counts = outbox.counts(db)
+    deliveries = outbox.counts(db)
     named = {key.removeprefix("target:"): value for key, value in facts.items() if key.startswith("target:")}
     return [
         {
             "name": name,
             "state": named.get(name, {}).get("state", "unused"),
             "reason": named.get(name, {}).get("reason", ""),
-            "pending": counts.get(name, {}).get("pending", 0),
+            "pending": deliveries.get(name, {}).get("pending", 0),
+            "failed": deliveries.get(name, {}).get("failed", 0),
         }
-        for name in sorted(counts.keys() | named.keys())
+        for name in sorted(deliveries.keys() | named.keys())
     ]

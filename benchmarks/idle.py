@@ -1,0 +1,80 @@
+"""What the daemon costs when nothing happens: `python benchmarks/idle.py [--runs 100] [--seconds 60]`.
+
+The real daemon over run folders with some finished images each. Prints the share of one core in percent, the resident
+memory in MB, and the budgets; exits 1 when one is missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import psutil
+import yaml
+from PIL import Image
+
+CORE_BUDGET, MEMORY_BUDGET = 0.5, 150.0
+"""Percent of one core; MB."""
+IMAGES = 16
+PATTERN = {"regex": r"samples/(?P<step>\d+)_(?P<key>\w+)\.png", "prompts_file": "prompts.json"}
+
+
+def make(folder: Path, runs: int) -> Path:
+    """Make run folders whose images have no prompt, so that no scorer is started; gives the configuration."""
+    for number in range(runs):
+        samples = folder / "output" / f"run-{number}" / "samples"
+        samples.mkdir(parents=True)
+        (samples.parent / "prompts.json").write_text("{}")
+        for image in range(IMAGES):
+            path = samples / f"100_{image}.png"
+            Image.new("RGB", (8, 8), (number % 256, image, 0)).save(path)
+            os.utime(path, (time.time() - 60,) * 2)
+    config = folder / "watcher.yaml"
+    settings = {"runs": [{"path": "output/*", "layout": {"pattern": PATTERN}}], "notify": ["log"], "state": "state"}
+    config.write_text(yaml.safe_dump(settings))
+    return config
+
+
+def measure(config: Path, seconds: float) -> dict[str, float]:
+    """Start the daemon, let it settle, and measure it for some seconds."""
+    log = config.with_suffix(".log")
+    with log.open("wb") as out:
+        daemon = subprocess.Popen([sys.executable, "-m", "watcher", "run", "-c", str(config)], stderr=out)
+    try:
+        while b"watching as process" not in log.read_bytes():
+            if daemon.poll() is not None:
+                raise SystemExit(log.read_text())
+            time.sleep(0.1)
+        process = psutil.Process(daemon.pid)
+        time.sleep(15)  # the first looks again, and what they leave to do
+        before, start = process.cpu_times(), time.monotonic()
+        time.sleep(seconds)
+        after, end = process.cpu_times(), time.monotonic()
+        used = after.user + after.system - before.user - before.system
+        return {"core_percent": 100 * used / (end - start), "resident_mb": process.memory_info().rss / 1e6}
+    finally:
+        daemon.terminate()
+        daemon.wait()
+
+
+def main() -> int:
+    """Measure, print, compare."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=100)
+    parser.add_argument("--seconds", type=float, default=60.0)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        found = measure(make(Path(folder), given.runs), given.seconds)
+    budgets = {"core_percent": CORE_BUDGET, "resident_mb": MEMORY_BUDGET}
+    print(json.dumps({"runs": given.runs, **{name: round(value, 3) for name, value in found.items()}, "max": budgets}))
+    return int(any(found[name] > budgets[name] for name in budgets))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,37 @@
+"""Every plug-in with the least that it wants to be told; the contract tests run over all of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from watcher.act import BACKENDS
+from watcher.discover import LAYOUTS
+from watcher.judge.conditions import CONDITIONS
+from watcher.notify import TARGETS
+from watcher.part import Part
+from watcher.record.trackers import TRACKERS
+
+URL = "https://hooks.example.org/services/SECRET?key=SECRET"
+SETTINGS: dict[str, dict[str, Any]] = {
+    "simpletuner": {},
+    "pattern": {"regex": r"samples/(?P<step>\d+)_(?P<key>\w+)\.png"},
+    "plain": {},
+    "log": {},
+    "webhook": {"url": URL},
+    "slack": {"url": URL},
+    "tensorboard": {},
+    "process": {},
+}
+CONDITION_SETTINGS: dict[str, dict[str, Any]] = {"Compare": {"metric": "clip/mean", "below": 0.2}}
+PLUG_INS = (*LAYOUTS, *TARGETS, *TRACKERS, *BACKENDS)
+PARTS: tuple[type[Part], ...] = (*PLUG_INS, *CONDITIONS)
+
+
+def settings(part: type[Part]) -> dict[str, Any]:
+    """Give the least settings of a plug-in."""
+    return SETTINGS[part.name] if part in PLUG_INS else CONDITION_SETTINGS[part.__name__]  # type: ignore[attr-defined]
+
+
+def make(part: type[Part], **more: Any) -> Any:
+    """Make a plug-in as a configuration does."""
+    return part.model_validate({**settings(part), **more})

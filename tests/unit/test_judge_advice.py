@@ -1,0 +1,99 @@
+"""Advice: every kind is given where it applies, and not where it does not; a careful rule gets none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from watcher.judge import Rule, advise
+from watcher.judge.advice import ADVICE
+
+CLIP = "openai/clip-vit-large-patch14-336"
+CAREFUL = {
+    "name": "careful",
+    "model": CLIP,
+    "when": "clip/mean < 0.22",
+    "after": "2000 steps",
+    "for": "3 evaluations",
+    "then": "stop",
+}
+
+
+def codes(**changed: Any) -> list[str]:
+    return [code for code, _, _ in advise([Rule.model_validate({**CAREFUL, **changed})])]
+
+
+def test_a_careful_rule_gets_no_advice() -> None:
+    assert codes() == []
+    assert codes(when={"metric": "clip/mean", "below": 0.22, "confidence": 0.9}) == []
+
+
+GIVEN: list[tuple[str, dict[str, Any]]] = [
+    ("A1", {"when": "clip/min < 0.1"}),
+    ("A1", {"when": "clip/max < 0.2"}),
+    ("A2", {"when": "clip/mean < 0.31"}),
+    ("A2", {"when": "clip/mean < 0.31", "model": "clip-vit-base-patch32"}),
+    ("A3", {"for": "1 evaluation"}),
+    ("A3", {"for": "1 evaluation", "needs": {"prompts": 100}}),
+    ("A3", {"for": "2 evaluations"}),
+    ("A3", {"for": "2 evaluations", "needs": {"prompts": 15}}),
+    ("A3", {"for": "1500 steps"}),
+    ("A3", {"for": "2h"}),
+    ("A4", {"model": None}),
+    ("A4", {"model": None, "then": "alert"}),
+    ("A4", {"model": None, "when": "clip/std > 0.2"}),
+    ("A5", {"after": {}}),
+    ("A5", {"after": "0 steps"}),
+    ("A6", {"on_missing": "fire"}),
+    ("A6", {"on_nan": "fire"}),
+    ("A7", {"when": "clip/mean > 0.25"}),
+    ("A7", {"when": "health/blank < 4"}),
+]
+NOT_GIVEN: list[tuple[str, dict[str, Any]]] = [
+    ("A1", {"when": "clip/min < 0.1", "then": "alert"}),
+    ("A1", {"when": "clip/p10 < 0.1"}),
+    ("A2", {"when": "clip/mean < 0.30"}),
+    ("A2", {"when": "clip/mean < 0.31", "then": "alert"}),
+    ("A2", {"when": "clip/mean < 0.31", "model": "google/siglip-base-patch16-224"}),
+    ("A2", {"when": "clip/std > 0.31"}),
+    ("A3", {"for": "1 evaluation", "then": "alert"}),
+    ("A3", {"for": "2 evaluations", "needs": {"prompts": 16}}),
+    ("A3", {"for": "1500 steps", "needs": {"prompts": 16}}),
+    ("A3", {"for": "1 evaluation", "when": "health/blank > 4"}),
+    ("A4", {"model": None, "when": "health/blank > 4"}),
+    ("A4", {"model": None, "when": "clip/prompts < 4"}),
+    ("A5", {"after": {}, "then": "alert"}),
+    ("A5", {"after": {}, "when": "health/blank > 4"}),
+    ("A5", {"after": {"time": "1h"}}),
+    ("A6", {"on_missing": "fire", "on_nan": "fire", "then": "alert"}),
+    ("A7", {"when": "clip/mean > 0.25", "then": "alert"}),
+    ("A7", {"when": "health/blank > 4"}),
+    ("A7", {"when": "clip/std > 0.2"}),
+]
+
+
+@pytest.mark.parametrize(("code", "changed"), GIVEN, ids=str)
+def test_advice_is_given(code: str, changed: dict[str, Any]) -> None:
+    assert code in codes(**changed)
+
+
+@pytest.mark.parametrize(("code", "changed"), NOT_GIVEN, ids=str)
+def test_advice_is_not_given_where_it_would_be_wrong(code: str, changed: dict[str, Any]) -> None:
+    assert code not in codes(**changed)
+
+
+def test_every_advice_is_tested_both_ways() -> None:
+    known = {code for code, _ in ADVICE}
+    assert {code for code, _ in GIVEN} == known == {code for code, _ in NOT_GIVEN}
+
+
+def test_advice_names_the_rule_and_what_to_do_instead() -> None:
+    rules = [Rule.model_validate({**CAREFUL, "name": name, "for": "1 evaluation"}) for name in ("a", "b")]
+    assert [(code, name) for code, name, _ in advise(rules)] == [("A3", "a"), ("A3", "b")]
+    assert "use `for: 3 evaluations` or more" in advise(rules)[0][2]
+
+
+def test_advice_against_no_data_names_the_settings() -> None:
+    rule = Rule.model_validate({**CAREFUL, "on_nan": "fire", "on_missing": "fire"})
+    assert "(`on_missing: fire` and `on_nan: fire`)" in advise([rule])[0][2]
