@@ -22,7 +22,11 @@ from PIL import Image
 CORE_BUDGET, MEMORY_BUDGET = 0.5, 150.0
 """Percent of one core; MB."""
 IMAGES = 16
-PATTERN = {"regex": r"samples/(?P<step>\d+)_(?P<key>\w+)\.png", "prompts_file": "prompts.json"}
+PATTERN: dict[str, object] = {
+    "regex": r"samples/(?P<step>\d+)_(?P<key>\w+)\.png",
+    "prompts_file": "prompts.json",
+    "images": IMAGES,
+}
 
 
 def make(folder: Path, runs: int) -> Path:

@@ -122,7 +122,7 @@ def _lines(node: yaml.Node, place: Place) -> Iterator[tuple[Place, int]]:
         for key, value in node.value:
             inner = (*place, str(key.value))
             yield from _lines(value, inner)
-            yield inner, value.start_mark.line + 1
+            yield inner, key.start_mark.line + 1
     elif isinstance(node, yaml.SequenceNode):
         for number, value in enumerate(node.value):
             yield from _lines(value, (*place, number))

@@ -2,7 +2,7 @@
 
     place = Place(tmp_path, rules=[])       # a SimpleTuner-like run folder, its prompts, a watcher.yaml
     place.write(100)                        # the validation images of one step
-    with place.daemon() as daemon:          # `python -m watcher run -c watcher.yaml`, killed at the end whatever happens
+    with place.daemon() as daemon:          # `python -m watcher run -c watcher.yaml`, killed at the end in any case
         daemon.wait_ready()                 # its first pass is done (it said READY=1)
         wait_for(lambda: place.scored() == 16, "all images are scored", daemon)
         assert daemon.end() == 0            # SIGTERM, by its own pid

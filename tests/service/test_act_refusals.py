@@ -198,7 +198,15 @@ def test_another_users_process_is_never_signalled(trees: Trees, who: str) -> Non
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a pid namespace")
 def test_a_training_in_a_container_is_refused(trees: Trees) -> None:
-    trees.start(["unshare", "--pid", "--fork", *trees.command("up('trainer'); rest()", "--output_dir", str(trees.run))])
+    trees.start(
+        [
+            "unshare",
+            "--pid",
+            "--fork",
+            "--kill-child",
+            *trees.command("up('trainer'); rest()", "--output_dir", str(trees.run)),
+        ]
+    )
     trees.pid("trainer")
     stop = Stop(trees.run)
     assert stop.go("refused")

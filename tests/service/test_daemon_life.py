@@ -55,9 +55,12 @@ def test_a_scorer_in_the_midst_of_its_work_ends_with_it(tmp_path: Path) -> None:
 
 def test_under_nohup_the_terminal_may_go(tmp_path: Path) -> None:
     place = Place(tmp_path)
-    with place.daemon(command=("nohup", sys.executable, "-m", "watcher", "run")) as daemon:
+    command = ("nohup", sys.executable, "-m", "watcher", "run")
+    with place.daemon({"WATCHDOG_USEC": "1000000"}, command=command) as daemon:
         daemon.wait_ready()
         daemon.process.send_signal(signal.SIGHUP)
+        before = daemon.ears.heard().count("WATCHDOG=1")
+        wait_for(lambda: daemon.ears.heard().count("WATCHDOG=1") >= before + 3, "its loop goes on", daemon)
         assert daemon.end() == 0
         assert "SIGHUP" not in daemon.log()
 

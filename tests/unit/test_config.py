@@ -110,7 +110,7 @@ def test_every_fault_of_the_configuration_and_its_rules_is_listed_at_once(place:
         "bad.yaml:4: rules[0].when: a cosine lies between -1 and 1; did you mean 0.22?",
     ):
         assert expected in text
-    assert len(found) == 7
+    assert len(found) == 8
 
 
 @pytest.mark.parametrize(

@@ -121,6 +121,14 @@ def test_time_between_two_attempts_is_no_time_of_a_streak() -> None:
     assert replay(for_an_hour, [*twice, Point(2, 300, 46_000, 46_800, LOW)])[0].state == "firing"
 
 
+def test_time_between_two_attempts_is_no_time_of_a_recovery() -> None:
+    good = {"clip/mean": 0.3, "clip/prompts": 24.0}
+    history = [Point(1, 0, 0, 0, LOW), Point(1, 100, 0, 60, good), Point(2, 200, 43_200, 43_260, good)]
+    slow = rule(clear="1h")
+    assert replay(slow, history)[0].state == "firing"
+    assert replay(slow, [*history, Point(2, 300, 46_000, 46_800, good)])[0].state == "resolved"
+
+
 def test_while_it_fires_a_good_evaluation_does_not_end_it_before_clear_is_over() -> None:
     slow = rule(clear="2 evaluations")
     good = {"clip/mean": 0.3, "clip/prompts": 24.0}

@@ -17,7 +17,7 @@ from watcher.steps.intake import RESCAN
 PAGE = (ROOT / "docs/operations.md").read_text()
 LINES = [line for block in re.findall(r"^```sh\n(.*?)^```", PAGE, re.M | re.S) for line in block.splitlines()]
 SHOWN = [line for line in LINES if line.startswith("watcher ")]
-QUOTED = [text for text in re.findall(r"`(watcher [^`]+)`", PAGE)]
+QUOTED = re.findall(r"`(watcher [^`]+)`", PAGE)
 UNITS = re.findall(r"\bwatcher(?:@\w*)?\.service\b", PAGE)
 
 

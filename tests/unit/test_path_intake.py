@@ -12,6 +12,7 @@ import pytest
 
 from tests.worlds import KEYS, World
 from watcher.record import evaluations, runs, samples
+from watcher.steps.intake import SLICE
 from watcher.view.status import status
 
 RULES = "version: 1\nrules: [{name: low, when: clip/mean < 0.22}]\n"
@@ -240,3 +241,21 @@ def test_a_folder_without_a_layout_is_told_with_the_way_out(tmp_path: Path) -> N
     world.go(20)
     assert status(world.store, world.now)["problems"] == {}
     world.end()
+
+
+def test_a_folder_full_of_images_is_taken_in_slice_by_slice_so_that_the_loop_stays_alive(world: World) -> None:
+    for step in range(1, SLICE // len(KEYS) + 5):
+        world.put(step, dict.fromkeys(KEYS, GOOD), age=600 - step)
+    written = len(list((world.run / "samples").iterdir()))
+    assert written > SLICE
+    world.pipeline.intake.rescan()
+    world.pipeline.intake.advance(world.now)
+    with world.store.read() as db:
+        assert sum(samples.counts(db)[runs.all_runs(db)[0].id].values()) == SLICE
+    assert not world.pipeline.intake.idle(world.now)
+    world.go()
+    with world.store.read() as db:
+        assert sum(samples.counts(db)[runs.all_runs(db)[0].id].values()) == written
+    for _ in range(4):  # one batch is scored in each pass
+        world.go()
+    assert {state for _, _, state in steps(world)} == {"closed"}

@@ -186,3 +186,26 @@ def test_scores_of_another_model_are_not_judged(world: World) -> None:
         world.evaluation(step, LOW)
     assert world.decisions() == []
     assert "the rule is for scripted" in world.rule()["reason"]
+
+
+STICKY = """
+version: 1
+rules:
+  - {name: low, when: clip/mean < 0.22, for: 2 evaluations, clear: 2 evaluations, then: [stop]}
+"""
+
+
+@pytest.mark.parametrize("odd", [{"c": "blank"}, dict.fromkeys(KEYS, 0.3)], ids=["an unknown one", "a good one"])
+def test_after_a_low_history_only_a_low_evaluation_begins_anything(tmp_path: Path, odd: dict[str, object]) -> None:
+    """The rule is not cleared by one good evaluation, but that one is no reason to stop a run either."""
+    world = World(tmp_path, STICKY)
+    for step in (1000, 1500, 2000):
+        world.put(step, dict.fromkeys(KEYS, 0.19), age=600)
+    world.go()
+    world.now += 30
+    world.put(2500, {**dict.fromkeys(KEYS, 0.19), **odd})
+    world.go()
+    assert (world.decisions(), world.actions()) == ([], [])
+    world.evaluation(3000, 0.19)
+    assert world.decisions() == [(1, 3000, "firing")]
+    world.end()

@@ -258,6 +258,13 @@ def test_a_fault_of_a_value_says_what_must_be_there_and_what_is(path: Path, text
     assert "s3cr3t" not in str(found)
 
 
+def test_a_fault_of_a_key_that_is_not_there_is_on_the_line_of_the_nearest_that_is(path: Path) -> None:
+    path.write_text("x: 1\ninner:\n- y: 1\n")
+    document = load(path)
+    assert str(document.fault(("inner", 0, "a", "b", "c"), "gone")) == "a.yaml:3: inner[0].a.b.c: gone"
+    assert document.fault(("a", "b"), "gone").line == 1
+
+
 def test_faults_are_listed_by_line_whatever_found_them(path: Path) -> None:
     path.write_text("some: [x]\ninner: {number: 1}\ninner: {number: y}\nmore: 1\n")
     assert [fault.line for fault in check(load(path), Outer)[1]] == [1, 3, 3, 4]

@@ -78,7 +78,7 @@ async def _exchange(
         logging.getLogger(name).setLevel(logging.WARNING)
     plain = {"Accept-Encoding": "identity", "User-Agent": "watcher", **headers}
     direct = {f"all://{host}": None for host in _AT_HOME}  # a proxy could not reach what listens here
-    async with asyncio.timeout(None):
+    async with asyncio.timeout(seconds):
         async with (
             httpx.AsyncClient(timeout=seconds, mounts=direct) as client,
             client.stream("POST", url, content=body, headers=plain) as answer,

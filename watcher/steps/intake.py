@@ -18,6 +18,8 @@ RESCAN = 10.0
 """Seconds between looks at everything: events are only hints."""
 SOON = 3.0
 """Seconds; a file that is looked at again only later than that has been unreadable for a while."""
+SLICE = 200
+"""Images of a run that are read in one pass; the rest follows in the next, so that the loop always stays alive."""
 ARCHIVED_AFTER = 24 * 3600.0
 """Seconds without output after which a run seen for the first time is archived."""
 
@@ -137,10 +139,9 @@ class Intake:
         watched.due = now + RESCAN
         if watched.run.state == "archived" and not self._woken(watched, now):
             return
-        found = list(scan(watched.found))
+        found = sorted(scan(watched.found), key=lambda file: (file.mtime_ns, file.facts.step))
         emptied = _is_emptied(watched, found)
-        whole = [pair for file in found if (pair := self._look(watched, file, now))]
-        watched.closed.clear()
+        whole = self._look_at(watched, found, now)
         prompts = watched.layout.prompts(watched.run.path, watched.found.settings.prompts)
         self._note(watched.run.path, "prompts", prompts.fault)
         if whole:
@@ -155,6 +156,20 @@ class Intake:
             runs.set_state(db, watched.run.id, "active", "it has new output", now)
         watched.run = _with_state(watched.run)
         return True
+
+    def _look_at(
+        self, watched: Watched, found: Sequence[FoundFile], now: float
+    ) -> list[tuple[FoundFile, Ready | Undecodable]]:
+        """Give the first files that have become whole, in the order given."""
+        whole: list[tuple[FoundFile, Ready | Undecodable]] = []
+        for file in found:
+            if len(whole) == SLICE:
+                watched.due = 0.0
+                break
+            if pair := self._look(watched, file, now):
+                whole.append(pair)
+            watched.closed.discard(file.path)
+        return whole
 
     def _look(self, watched: Watched, file: FoundFile, now: float) -> tuple[FoundFile, Ready | Undecodable] | None:
         is_back = file.path in watched.vanished  # it may be what could not be scored while it was away
@@ -175,7 +190,6 @@ class Intake:
         *,
         emptied: bool,
     ) -> None:
-        whole.sort(key=lambda pair: (pair[0].mtime_ns, pair[0].facts.step))
         with self._store.change("take in samples") as db:
             if emptied:
                 samples.start_over(db, watched.run.id, min(file.facts.step for file, _ in whole), now)

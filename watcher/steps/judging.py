@@ -52,6 +52,8 @@ class Judging:
         if known is not None and state.state != "firing":
             judgements.resolve(db, known.id, state.reason, now)
             self._routes.post(db, routing.resolved(run, rule.name, state.reason, known.id), now)
+        elif not verdict.value:
+            return  # what still fires does so by earlier evaluations; a good or unknown one never begins anything
         elif known is not None and (again := _began_again(db, known, at)):
             judgements.resolve(db, known.id, again, now)
             self._fire(db, run, rule, state, verdict, at, now)
