@@ -67,7 +67,7 @@ class WatchedRun(RunSettings):
 
     control: tuple[AnyBackend, ...] = Field(default=(), max_length=1)
     """How the run is stopped: `[{process: {pidfile: ...}}]` or `[{process: {match: ...}}]`; default: by the
-    processes that have its folder among their arguments or write in it."""
+    Python programs that are told to write into its folder or have a file of it open for writing."""
 
 
 class Limits(Part):

@@ -53,7 +53,7 @@ class Pipeline:
         """
         if self.scoring.hopeless:
             return 1
-        steps = (self.intake, self.scoring, self.acting, self.telling)
+        steps = (self.intake, self.scoring, self.acting, self.telling, self.mirroring)
         return 0 if all(step.idle(now) for step in steps) else None
 
 

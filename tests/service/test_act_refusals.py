@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -16,7 +17,7 @@ import pytest
 from tests.service.daemons import wait_for
 from tests.service.trees import PRELUDE, Stop, Trees
 from watcher.act import ProcessBackend
-from watcher.act.identity import Member
+from watcher.act.identity import Identity, Member
 from watcher.act.signals import send
 
 PLAIN = "up('trainer'); rest()"
@@ -83,6 +84,15 @@ def test_a_reused_pid_among_the_children_is_left_alone(trees: Trees) -> None:
     stop.step(60)
     stop.until("verified")
     assert trees.lives("stranger")
+
+
+def test_a_pid_that_is_reused_after_the_last_look_is_not_signalled(trees: Trees) -> None:
+    """Who a pid is, is read again while the kernel holds the process for us."""
+    stop = waiting(trees)
+    (member,) = Identity.from_json(stop.command.identity).members
+    before = replace(member, start=member.start - 1)
+    assert send([before], signal.SIGKILL) == f"SIGKILL to nobody, not to {member.pid} (had ended)"
+    assert trees.lives("trainer")
 
 
 def test_a_relaunch_into_the_same_folder_is_not_stopped_by_the_old_decision(trees: Trees) -> None:

@@ -205,7 +205,7 @@ def test_a_helper_that_escaped_the_tree_keeps_the_stop_from_being_called_proved(
     """Started after SIGTERM by a parent that ended at once: it never was seen below the run, but in its group."""
     trees.train(
         "def leave():\n"
-        "    child('helper', lambda: signal.signal(signal.SIGTERM, signal.SIG_DFL)); os._exit(0)\n"
+        "    up('helper', subprocess.Popen(['sleep', '300']).pid); os._exit(0)\n"
         "on_term(leave); up('trainer'); rest()"
     )
     trees.pid("trainer")
@@ -222,7 +222,7 @@ def test_a_helper_that_escaped_the_tree_keeps_the_stop_from_being_called_proved(
 def test_a_helper_that_ends_in_time_does_not_spoil_the_proof(trees: Trees) -> None:
     trees.train(
         "def leave():\n"
-        "    child('helper', lambda: signal.signal(signal.SIGTERM, signal.SIG_DFL)); os._exit(0)\n"
+        "    up('helper', subprocess.Popen(['sleep', '300']).pid); os._exit(0)\n"
         "on_term(leave); up('trainer'); rest()"
     )
     trees.pid("trainer")

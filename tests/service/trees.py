@@ -31,9 +31,9 @@ from watcher.nouns import FINAL, Command
 
 PRELUDE = """
 import os, signal, subprocess, sys, time
-def up(name):
+def up(name, pid=None):
     with open(os.environ["TREES"], "a") as file:
-        file.write(f"{name} {os.getpid()}\\n")
+        file.write(f"{name} {pid or os.getpid()}\\n")
 def rest():
     time.sleep(300)
     os._exit(0)
@@ -72,7 +72,7 @@ class Trees:
         for process in self._started:
             process.kill()
             process.wait()
-        for _, pid in self._told():
+        for pid in psutil.pids():
             self._end(pid)
 
     def train(self, program: str, *arguments: str, **how: Any) -> subprocess.Popen[bytes]:

@@ -74,15 +74,6 @@ def test_a_notice_is_due_from_its_time_on_and_the_oldest_comes_first(store: Stor
         assert outbox.due(db, 50.0, ["a"])[0].attempts == 1
 
 
-def test_waking_a_target_makes_due_what_was_put_off_for_it_alone(store: Store) -> None:
-    with store.change("post") as db:
-        outbox.post(db, notice("k"), ["a", "b"], 1.0)
-        for delivery in outbox.due(db, 1.0, TARGETS):
-            outbox.try_again(db, delivery.id, "busy", 500.0)
-        outbox.wake(db, "a", 20.0)
-        assert keys(db, 20.0, *TARGETS) == [("a", "k")]
-
-
 def test_what_waits_for_a_target_that_is_no_longer_configured_fails_with_the_reason(store: Store) -> None:
     with store.change("post") as db:
         outbox.post(db, notice("k"), ["a", "gone"], 1.0)

@@ -80,7 +80,7 @@ def cut(text: str, limit: int) -> str:
     while _length(kept) > limit - 1:
         kept = kept[:-1]
     torn = kept.rfind("&", len(kept) - 5)
-    return kept + "…"
+    return (kept[:torn] if torn >= 0 and ";" not in kept[torn:] else kept) + "…"
 
 
 def _length(text: str) -> int:

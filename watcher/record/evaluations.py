@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
 
 from watcher.nouns import EMPTY_PROMPT, Evaluation, Sample
-from watcher.record.tables import evaluations, metrics, mirrors, runs, samples
+from watcher.record.tables import evaluations, metrics, runs, samples
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,21 +186,6 @@ def usual_gap(db: Connection, run_id: str) -> float:
     mine = (evaluations.c.run_id == run_id, evaluations.c.state == "closed")
     rows = db.execute(query.where(*mine).order_by(evaluations.c.step.desc()).limit(5))
     return max((float(span) / (images - 1) for span, images in rows if images > 1), default=0.0)
-
-
-def unmirrored(db: Connection, tracker: str) -> list[Evaluation]:
-    """Give closed evaluations whose newest revision a tracker does not have yet, lowest step first."""
-    done = (mirrors.c.evaluation_id == evaluations.c.id) & (mirrors.c.tracker == tracker)
-    query = select(evaluations).outerjoin(mirrors, done).where(evaluations.c.state == "closed")
-    query = query.where(func.coalesce(mirrors.c.revision, 0) < evaluations.c.revision)
-    return _with_metrics(db, list(db.execute(query.order_by(evaluations.c.step, evaluations.c.id).limit(100))))
-
-
-def mirror(db: Connection, evaluation: Evaluation, tracker: str, place: str) -> None:
-    """Note that a tracker has an evaluation in its present revision."""
-    values = {"revision": evaluation.revision, "place": place}
-    new = upsert(mirrors).values(evaluation_id=evaluation.id, tracker=tracker, **values)
-    db.execute(new.on_conflict_do_update(index_elements=["evaluation_id", "tracker"], set_=values))
 
 
 def _with_metrics(db: Connection, rows: list[Row[Any]]) -> list[Evaluation]:

@@ -55,12 +55,6 @@ def try_again(db: Connection, delivery_id: int, error: str, at: float) -> None:
     db.execute(row.values(attempts=deliveries.c.attempts + 1, error=error, next_at=at))
 
 
-def wake(db: Connection, target: str, now: float) -> None:
-    """Make everything due that was put off for a target."""
-    rows = update(deliveries).where(deliveries.c.state == "pending", deliveries.c.target == target)
-    db.execute(rows.values(next_at=now))
-
-
 def give_up(db: Connection, delivery_id: int, error: str) -> None:
     """Mark a delivery that cannot succeed."""
     row = update(deliveries).where(deliveries.c.id == delivery_id)

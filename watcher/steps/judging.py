@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row
 
 from watcher.judge import Point, Rule, State, advance, replay
 from watcher.nouns import Command, Evaluation, Mode, Run, Verdict
-from watcher.record import actions, evaluations, judgements
+from watcher.record import actions, evaluations, judgements, samples
 from watcher.steps import routing
 from watcher.steps.routing import Routes
 
@@ -51,7 +51,7 @@ class Judging:
         known = judgements.open_decision(db, run.id, rule.name)
         if known is not None and state.state != "firing":
             judgements.resolve(db, known.id, state.reason, now)
-            self._routes.post(db, routing.resolved(run, rule.name, state.reason, known.id), now)
+            self._routes.post(db, routing.resolved(run, rule.name, state.reason, known.id, rule.severity), now)
         elif not verdict.value:
             return  # what still fires does so by earlier evaluations; a good or unknown one never begins anything
         elif known is not None and (again := _began_again(db, known, at)):
@@ -68,7 +68,8 @@ class Judging:
     ) -> None:
         said = Verdict(rule.name, True, state.reason, verdict.numbers)
         decision = judgements.decide(db, said, rule.hash, at, now)
-        self._routes.post(db, routing.alert(run, rule, said, at, _mode(run, rule)), now)
+        lowest = routing.lowest(samples.in_evaluation(db, at.id), samples.scores_of(db, at.id))
+        self._routes.post(db, routing.alert(run, rule, said, at, _mode(run, rule), decision, lowest), now)
         for kind, args in rule.actions():
             if kind == "stop" and not _is_stopping(db, run):
                 actions.plan(db, _stop(run, rule, args, said.reason, at, now), decision)
@@ -92,7 +93,7 @@ def _stop(run: Run, rule: Rule, args: Mapping[str, Any], reason: str, at: Evalua
         run_id=run.id,
         rule=rule.name,
         kind="stop",
-        args={**args, "mode": _mode(run, rule)},
+        args={**args, "mode": _mode(run, rule), "severity": rule.severity},
         state="planned",
         reason=reason,
         evidence_at=at.first_at,

@@ -75,8 +75,6 @@ class Telling:
         with self._store.change("delivered") as db:
             outbox.delivered(db, message.delivery_id)
             self._set_state(db, delivery.target, "ok", "", now)
-            if self._was_away(delivery.target):
-                outbox.wake(db, delivery.target, now)
         self._troubles.pop(delivery.target, None)
         del self._out[message.delivery_id]
 
@@ -118,10 +116,6 @@ class Telling:
         if failures == TOLD_AFTER:
             self._routes.post(db, routing.silent_target(delivery, message.reason), now, without=delivery.target)
         self._troubles[delivery.target] = _Trouble(failures, now + retry_delay(failures, message.retry_after))
-
-    def _was_away(self, target: str) -> bool:
-        """Tell whether a target failed more than once in a row: then it was not one notice's fault."""
-        return target in self._troubles and self._troubles[target].failures > 1
 
     def _set_state(self, db: Connection, target: str, state: str, reason: str, now: float) -> None:
         runs.set_fact(db, f"target:{target}", {"state": state, "reason": reason}, now)
