@@ -41,9 +41,31 @@ def assemble(
     scoring = Scoring(store, scorer, config.scorers["clip"].batch_size, config.settle.max_pixels)
     closing = Closing(store, config.settle, Judging(rules, routes), layouts.expected)
     mirroring = Mirroring(store, config.trackers, layouts.logging_folder, state)
-    acting = Acting(store, routes, layouts.backend, layouts.checkpoints, config.limits.stops_per_hour)
+    permits = Permits(intake, rules)
+    acting = Acting(
+        store, routes, layouts.backend, layouts.checkpoints, config.limits.stops_per_hour, permits.forbidden
+    )
     telling = Telling(store, routes, postman, rules)
     return Pipeline(intake, scoring, closing, mirroring, acting, telling)
+
+
+class Permits:
+    """Answers what rules may do to a run as things are configured now."""
+
+    def __init__(self, intake: Intake, rules: Sequence[Rule]) -> None:
+        self._intake = intake
+        self._rules = {rule.name: rule for rule in rules}
+
+    def forbidden(self, run: Run, rule_name: str) -> str | None:
+        """Say why a rule may not stop a run any more, or None when it may."""
+        watched, rule = self._intake.watched.get(run.id), self._rules.get(rule_name)
+        if watched is None:
+            return f"{run.path} is no longer there or no longer configured"
+        if rule is None or not rule.matches(watched.run):
+            return f"rule {rule_name} is no longer there or no longer for this run"
+        if not any(kind == "stop" for kind, _ in rule.actions()):
+            return f"rule {rule_name} no longer stops runs"
+        return "it is only observed now" if "observe" in (watched.run.mode, rule.mode) else None
 
 
 class Layouts:

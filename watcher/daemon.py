@@ -109,10 +109,10 @@ class Daemon:
             runs.set_fact(db, "scorer", {"state": "idle", "reason": ""}, now)
             runs.forget_facts(db, "target:")  # a target that was disabled gets another chance
             judgements.forget_states(db, {rule.name: rule.hash for rule in self._rules.rules})
-            gone = {row.rule for row in judgements.all_open(db)} - {rule.name for rule in self._rules.rules}
+            hashes = {rule.name: rule.hash for rule in self._rules.rules}
             for decision in judgements.all_open(db):
-                if decision.rule in gone:
-                    judgements.resolve(db, decision.id, "the rule is no longer configured", now)
+                if decision.hash != hashes.get(decision.rule):
+                    judgements.resolve(db, decision.id, "the rule was changed, or is no longer configured", now)
 
     def _start_timers(self, observer: Observer) -> BackgroundScheduler:
         scheduler = BackgroundScheduler(timezone="UTC")

@@ -97,7 +97,7 @@ def check_whole(place: Place) -> None:
     assert all(number <= 1 for number in place.scores().values())
     assert place.query("SELECT id FROM outbox WHERE id NOT IN (SELECT outbox_id FROM deliveries)") == []
     assert len(place.query("SELECT id FROM actions")) <= 1
-    assert len(place.query("SELECT id FROM decisions")) <= 1
+    assert place.query("SELECT rule FROM decisions GROUP BY rule HAVING count(*) > 1") == []
     bare = "SELECT id FROM evaluations WHERE state = 'closed' AND id NOT IN (SELECT evaluation_id FROM metrics)"
     assert place.query(bare) == []
 

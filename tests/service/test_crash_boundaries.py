@@ -29,7 +29,7 @@ rules:
     when: clip/mean < 0.5
     for: 3 evaluations
     then: [alert, {stop: {save: "no", delay: 0s, grace: 60s}}]
-    repeat: 20s
+  - {name: poor, when: clip/mean < 0.5, then: alert, repeat: 5s}
 """
 MEANS = """
 SELECT evaluations.step, metrics.value FROM metrics
@@ -118,7 +118,7 @@ def test_killed_at_every_commit_it_still_scores_once_tells_all_and_stops_once(ch
         assert process.stdout is not None
         assert int(process.stdout.read()) >= 1  # so many SIGTERMs: repeated, and harmless
     with training(chain.place.run) as again:
-        tells_all_and_reminds(chain)
+        tells_all(chain)
         loses_and_finds_runs(chain)
         gives_up_what_has_no_target_any_more(chain)
         chain.end()
@@ -139,7 +139,7 @@ def waits_for_its_model_and_a_prompt(chain: Chain) -> None:
     chain.until(lambda: chain.died("scorer down"), "the scorer has no model")
     library.write_text(json.dumps(prompts))
     (chain.place.folder / "clip").symlink_to(CLIP)
-    chain.until(lambda: chain.place.scored() == 16, "all images of the first evaluation are scored")
+    chain.until(lambda: chain.died("remind"), "the first evaluation is scored, judged, told and reminded of")
 
 
 def stops_the_training_while_the_receiver_refuses(chain: Chain) -> None:
@@ -150,13 +150,12 @@ def stops_the_training_while_the_receiver_refuses(chain: Chain) -> None:
     chain.until(lambda: chain.died("action"), "daemons have died around every state of the action")
 
 
-def tells_all_and_reminds(chain: Chain) -> None:
+def tells_all(chain: Chain) -> None:
     chain.until(lambda: chain.died("not delivered"), "a notice is not delivered")
     chain.receiver.refusing = False
     chain.until(lambda: chain.died("delivered") and not chain.pending(), "everything is delivered")
     posted = {str(row[0]) for row in chain.place.query("SELECT key FROM outbox")}
     assert set(chain.receiver.keys()) == posted
-    chain.until(lambda: chain.died("remind"), "a reminder is sent")
 
 
 def loses_and_finds_runs(chain: Chain) -> None:
@@ -180,7 +179,8 @@ def loses_and_finds_runs(chain: Chain) -> None:
 
 def gives_up_what_has_no_target_any_more(chain: Chain) -> None:
     chain.receiver.refusing = True
-    chain.until(chain.pending, "a reminder waits for the receiver")
+    chain.place.write(400)
+    chain.until(chain.pending, "the notice that all is well again waits for the receiver")
     written = yaml.safe_load(chain.place.config.read_text())
     chain.place.config.write_text(yaml.safe_dump({**written, "notify": ["log"]}))
     chain.until(lambda: chain.died("give up delivery"), "it is given up")
@@ -189,13 +189,13 @@ def gives_up_what_has_no_target_any_more(chain: Chain) -> None:
 def everything_is_there_once(chain: Chain) -> None:
     scores = chain.place.scores()
     watched = {path.name for path in chain.place.images.iterdir()}
-    assert len(watched) == 3 * 16
+    assert len(watched) == 4 * 16
     assert {scores[name] for name in watched} == {1}
     assert chain.place.query("SELECT rule, kind, state FROM actions") == [("low", "stop", "verified")]
-    assert chain.place.query("SELECT rule, step FROM decisions") == [("low", 300)]
+    assert chain.place.query("SELECT rule, step FROM decisions") == [("poor", 100), ("low", 300)]
     stored = chain.place.query(MEANS)
     curves = EventAccumulator(str(chain.place.run / "logs" / "shapes" / "watcher"))
     curves.Reload()
     drawn = [(event.step, event.value) for event in curves.Scalars("clip/mean")]
-    assert [step for step, _ in drawn] == [step for step, _ in stored] == [100, 200, 300]
+    assert [step for step, _ in drawn] == [step for step, _ in stored] == [100, 200, 300, 400]
     assert [value for _, value in drawn] == pytest.approx([value for _, value in stored], abs=1e-6)

@@ -12,12 +12,13 @@ from watcher.act import processes, ties
 from watcher.act.processes import Process
 
 OUTPUTS = """
-    o out output output_dir output-dir outdir out_dir OUTPUT_DIR output_data_dir save_path save_dir results_dir work_dir
-    logging_dir logdir trainer.default_root_dir hydra.run.dir train.output_dir project_dir exp_dir workspace
+    o out output output_dir output-dir outdir out_dir OUTPUT_DIR output_data_dir save_path save_dir work_dir
+    trainer.default_root_dir hydra.run.dir train.output_dir workspace
 """
 INPUTS = """
     ckpt_dir pretrained_model_name_or_path resume_from_output load_output_dir input_dir instance_data_dir data_root
     config dataset_config init_from eval_results d logits_from
+    results results_dir logdir log-dir logging_dir project_dir exp_dir experiment_dir
 """
 
 

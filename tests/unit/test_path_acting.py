@@ -139,6 +139,47 @@ def test_a_decision_waits_across_a_restart_and_then_acts_once(make: Callable[...
     assert process.wait(60) == -15
 
 
+def reconfigure(world: World, old: str, new: str) -> None:
+    """Start a new daemon with a changed configuration."""
+    world.end()
+    config = world.folder / "watcher.yaml"
+    assert old in config.read_text()
+    config.write_text(config.read_text().replace(old, new))
+    world.start()
+    world.go()
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("mode: enforce", "mode: observe"), ("path: run", "path: other")], ids=["observed", "not watched"]
+)
+def test_a_stop_that_waits_is_cancelled_once_it_is_no_longer_allowed(
+    make: Callable[..., World], start: Start, old: str, new: str
+) -> None:
+    world = make(delay="10m")
+    process = start(world.run)
+    for step in (100, 200, 300):
+        world.evaluation(step, LOW)
+    assert states(world) == ["waiting"]
+    reconfigure(world, old, new)
+    world.go(600)
+    assert states(world) == ["cancelled"]
+    assert process.poll() is None
+
+
+def test_what_was_only_observed_is_stopped_by_the_next_low_evaluation_once_that_is_allowed(
+    make: Callable[..., World], start: Start
+) -> None:
+    world = make(mode="observe")
+    process = start(world.run)
+    for step in (100, 200, 300):
+        world.evaluation(step, LOW)
+    reconfigure(world, "mode: observe", "mode: enforce")
+    assert states(world) == ["refused"]
+    world.evaluation(400, LOW)
+    go_until(world, lambda: states(world) == ["refused", "verified"])
+    assert process.wait(60) == -15
+
+
 def test_waiting_for_a_veto_does_not_keep_a_single_pass_from_ending(make: Callable[..., World], start: Start) -> None:
     world = make(delay="10m")
     start(world.run)

@@ -17,7 +17,7 @@ NOT_TRAINERS = (
 )
 """Python programs that look into output folders, copy them, or hold more of a user's work than a training."""
 _SET = re.compile(r"[-+]{0,2}(?P<name>[\w.-]+)=(?P<value>.*)", re.DOTALL)
-_OUTPUT = re.compile(r"out|save|result|log|default.root|(work|run|project|exp|experiment)[_.-]?dir|workspace", re.I)
+_OUTPUT = re.compile(r"out|save|default.root|(work|run)[_.-]?dir|workspace", re.I)
 _INPUT = re.compile(r"from|in(it|put)|load|resume|pretrain|data|eval", re.I)
 _TAKES_VALUE = "mcWX"
 """Python's own options that are followed by a value."""

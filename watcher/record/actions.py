@@ -37,6 +37,13 @@ def of_run(db: Connection, run_id: str) -> list[Command]:
     return [_command(row) for row in db.execute(query)]
 
 
+def last_of(db: Connection, decision_id: int) -> Command | None:
+    """Give the newest action of a decision, if it has any."""
+    query = select(actions).where(actions.c.decision_id == decision_id).order_by(actions.c.id.desc()).limit(1)
+    row = db.execute(query).one_or_none()
+    return None if row is None else _command(row)
+
+
 def verified_at(db: Connection, decision_id: int) -> float | None:
     """Give the wall time at which an action of a decision was verified; None when none was."""
     mine = (actions.c.decision_id == decision_id, actions.c.state == "verified")

@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 HOUR = 3600.0
 WAITING = ("waiting", "saving")
 """States that may last for as long as the rule says; the next daemon goes on with them."""
+Forbidden = Callable[[Run, str], str | None]
+"""Why a rule, by its name, may not stop a run as things are configured now; None when it may."""
 Checkpoints = Callable[[Run], list[tuple[int, str, float]]]
 """Step, path and wall time of writing of a run's complete checkpoints."""
 
@@ -33,12 +35,14 @@ class Acting:
         backend: Callable[[Run], Backend],
         checkpoints: Checkpoints,
         stops_per_hour: int | None,
+        forbidden: Forbidden,
     ) -> None:
         self._store = store
         self._routes = routes
         self._backend = backend
         self._checkpoints = checkpoints
         self._stops_per_hour = stops_per_hour
+        self._forbidden = forbidden
 
     def advance(self, now: float) -> int:
         """Move every unfinished action on as far as it goes without waiting; gives how many are left."""
@@ -63,7 +67,8 @@ class Acting:
     def _carry(self, command: Command, known: Mapping[str, Run], now: float) -> bool:
         run = known[command.run_id]
         while command.state not in FINAL:
-            following = self._over_budget(command, known, now) or self._step(command, run, now)
+            following = self._withdrawn(command, run, now) or self._over_budget(command, known, now)
+            following = following or self._step(command, run, now)
             if following == command:
                 return True
             self._keep(following, run, now)
@@ -105,6 +110,14 @@ class Acting:
         with self._store.read() as db:
             steps = evaluations.open_after(db, command.run_id, command.evidence_at, command.created_at)
         return f"steps {', '.join(map(str, steps))} are judged first" if steps else None
+
+    def _withdrawn(self, command: Command, run: Run, now: float) -> Command | None:
+        """Cancel what is no longer allowed: the configuration may have changed since the decision."""
+        if command.state == "acknowledged" or command.args.get("mode") != "enforce":
+            return None
+        why = self._forbidden(run, command.rule)
+        progress = {**command.progress, "withdrawn": True}
+        return replace(command, state="cancelled", proof=why, progress=progress, changed_at=now) if why else None
 
     def _over_budget(self, command: Command, known: Mapping[str, Run], now: float) -> Command | None:
         if command.state != "planned" or command.args.get("mode") != "enforce":

@@ -67,7 +67,7 @@ class Intake:
             self._next_look = now + RESCAN
         for watched in list(self.watched.values()):
             if watched.due <= now:
-                self._take_in(watched, now)
+                self._try(watched, now)
         self._tell_problems(now)
 
     def hint(self, path: Path, *, closed: bool = False) -> None:
@@ -134,6 +134,15 @@ class Intake:
         with self._store.change("lose run") as db:
             runs.set_state(db, run.id, "gone", f"{run.path} is no longer there or no longer configured", now)
         log.warning("run %s: %s is gone", run.name, run.path)
+
+    def _try(self, watched: Watched, now: float) -> None:
+        """Take in a run's samples; what cannot be read in one run holds up no other."""
+        problem = ""
+        try:
+            self._take_in(watched, now)
+        except (OSError, ValueError) as error:  # a name too long, a path that is none: whatever a configuration says
+            problem = f"cannot be read: {error}"
+        self._note(watched.run.path, "files", problem)
 
     def _take_in(self, watched: Watched, now: float) -> None:
         watched.due = now + RESCAN

@@ -57,6 +57,8 @@ class Judging:
         elif known is not None and (again := _began_again(db, known, at)):
             judgements.resolve(db, known.id, again, now)
             self._fire(db, run, rule, state, verdict, at, now)
+        elif known is not None and not at.history and _may_stop_now(db, run, rule, known.id):
+            self._plan(db, run, rule, state.reason, at, known.id, now)
         elif known is None and state.state == "firing":
             if at.history:
                 self._routes.post(db, routing.history(run, rule, state.reason), now)
@@ -70,9 +72,14 @@ class Judging:
         decision = judgements.decide(db, said, rule.hash, at, now)
         lowest = routing.lowest(samples.in_evaluation(db, at.id), samples.scores_of(db, at.id))
         self._routes.post(db, routing.alert(run, rule, said, at, _mode(run, rule), decision, lowest), now)
+        self._plan(db, run, rule, said.reason, at, decision, now)
+
+    def _plan(
+        self, db: Connection, run: Run, rule: Rule, reason: str, at: Evaluation, decision: int, now: float
+    ) -> None:
         for kind, args in rule.actions():
             if kind == "stop" and not _is_stopping(db, run):
-                actions.plan(db, _stop(run, rule, args, said.reason, at, now), decision)
+                actions.plan(db, _stop(run, rule, args, reason, at, now), decision)
 
 
 def _began_again(db: Connection, known: Row[Any], at: Evaluation) -> str:
@@ -85,6 +92,14 @@ def _began_again(db: Connection, known: Row[Any], at: Evaluation) -> str:
         return f"the run went back and began attempt {at.attempt}"
     stopped = actions.verified_at(db, known.id)
     return "the run was stopped and started again" if stopped is not None and at.first_at > stopped else ""
+
+
+def _may_stop_now(db: Connection, run: Run, rule: Rule, decision_id: int) -> bool:
+    """Tell whether a rule that fires on may do what it was not allowed to do when it was decided."""
+    if _mode(run, rule) != "enforce":
+        return False
+    last = actions.last_of(db, decision_id)
+    return last is None or last.args.get("mode") == "observe" or bool(last.progress.get("withdrawn"))
 
 
 def _stop(run: Run, rule: Rule, args: Mapping[str, Any], reason: str, at: Evaluation, now: float) -> Command:
