@@ -15,6 +15,7 @@ from typing import Any
 
 import yaml
 from PIL import Image, PngImagePlugin
+from sqlalchemy import Connection
 
 from watcher.assemble import assemble
 from watcher.config import load_config, load_config_rules, state_folder
@@ -28,6 +29,15 @@ from watcher.score import Job, Scored, ScorerDown
 
 KEYS = tuple("abcdefgh")
 """Prompt keys of an evaluation: as many as a rule that stops needs."""
+
+
+def counts(db: Connection) -> dict[str, dict[str, int]]:
+    """Give for every run id how many current samples are in which state, counted one by one."""
+    rows = db.exec_driver_sql("SELECT run_id, state, count(*) FROM samples WHERE current GROUP BY run_id, state")
+    found: dict[str, dict[str, int]] = {}
+    for run_id, state, number in rows:
+        found.setdefault(run_id, {})[state] = number
+    return found
 
 
 class ScriptedScorer:

@@ -65,7 +65,7 @@ class Permits:
             return f"rule {rule_name} is no longer there or no longer for this run"
         if not any(kind == "stop" for kind, _ in rule.actions()):
             return f"rule {rule_name} no longer stops runs"
-        return "it is only observed now" if "observe" in (watched.run.mode, rule.mode) else None
+        return "it is only observed now" if rule.mode_for(watched.run) == "observe" else None
 
 
 class Layouts:

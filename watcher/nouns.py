@@ -15,6 +15,8 @@ SampleState = Literal["ready", "scored", "unscorable", "undecodable"]
 NO_PROMPT = "no prompt"
 EMPTY_PROMPT = "empty prompt"
 """Reasons of unscorable samples that the path has to tell from others."""
+HOLD = "HOLD"
+"""A file of this name in a run's folder vetoes every action on it."""
 EvaluationState = Literal["open", "closed", "superseded"]
 Tile = tuple[int, int, int, int]
 """Left, top, right, bottom in pixels."""

@@ -35,7 +35,6 @@ OPEN = {"record"}
 """Rooms whose modules are their interface; of the others only what the room's package gives may be used."""
 GUESTS = {
     "watcher.config": {"watcher.judge.files"},
-    "watcher.steps.routing": {"watcher.act.machine"},
     "watcher.view.score": {"watcher.discover.plain"},
 }
 """Exceptions: modules that know one inside of a room."""

@@ -18,6 +18,11 @@ from watcher.act import ProcessBackend
 
 PLAIN = "up('trainer'); rest()"
 DEAF = "deaf(); up('trainer'); rest()"
+LEAVES_A_HELPER = (
+    "def leave():\n"
+    "    up('helper', subprocess.Popen(['sleep', '300']).pid); os._exit(0)\n"
+    "on_term(leave); up('trainer'); rest()"
+)
 
 
 @pytest.fixture
@@ -203,11 +208,7 @@ def test_a_bystander_in_the_same_process_group_survives(trees: Trees) -> None:
 
 def test_a_helper_that_escaped_the_tree_keeps_the_stop_from_being_called_proved(trees: Trees) -> None:
     """Started after SIGTERM by a parent that ended at once: it never was seen below the run, but in its group."""
-    trees.train(
-        "def leave():\n"
-        "    up('helper', subprocess.Popen(['sleep', '300']).pid); os._exit(0)\n"
-        "on_term(leave); up('trainer'); rest()"
-    )
+    trees.train(LEAVES_A_HELPER)
     trees.pid("trainer")
     stop = Stop(trees.run)
     stop.go("acknowledged")
@@ -220,11 +221,7 @@ def test_a_helper_that_escaped_the_tree_keeps_the_stop_from_being_called_proved(
 
 
 def test_a_helper_that_ends_in_time_does_not_spoil_the_proof(trees: Trees) -> None:
-    trees.train(
-        "def leave():\n"
-        "    up('helper', subprocess.Popen(['sleep', '300']).pid); os._exit(0)\n"
-        "on_term(leave); up('trainer'); rest()"
-    )
+    trees.train(LEAVES_A_HELPER)
     trees.pid("trainer")
     stop = Stop(trees.run)
     stop.go("acknowledged")

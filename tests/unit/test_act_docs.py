@@ -10,10 +10,9 @@ import yaml
 
 from tests.unit.test_docs import blocks
 from watcher.act import ProcessBackend
-from watcher.act.machine import HOLD
 from watcher.config import load_config
 from watcher.judge.schema import StopAction
-from watcher.nouns import FINAL
+from watcher.nouns import FINAL, HOLD
 
 PAGE = Path(__file__).parents[2] / "docs" / "control.md"
 SHOWN = blocks(PAGE, "yaml")

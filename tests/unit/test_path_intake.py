@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.worlds import KEYS, World
+from tests.worlds import KEYS, World, counts
 from watcher.record import evaluations, runs, samples
 from watcher.steps.intake import SLICE
 from watcher.view.status import status
@@ -251,11 +251,11 @@ def test_a_folder_full_of_images_is_taken_in_slice_by_slice_so_that_the_loop_sta
     world.pipeline.intake.rescan()
     world.pipeline.intake.advance(world.now)
     with world.store.read() as db:
-        assert sum(samples.counts(db)[runs.all_runs(db)[0].id].values()) == SLICE
+        assert sum(counts(db)[runs.all_runs(db)[0].id].values()) == SLICE
     assert not world.pipeline.intake.idle(world.now)
     world.go()
     with world.store.read() as db:
-        assert sum(samples.counts(db)[runs.all_runs(db)[0].id].values()) == written
+        assert sum(counts(db)[runs.all_runs(db)[0].id].values()) == written
     for _ in range(4):  # one batch is scored in each pass
         world.go()
     assert {state for _, _, state in steps(world)} == {"closed"}

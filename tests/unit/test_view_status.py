@@ -18,6 +18,7 @@ from sqlalchemy import Connection, Engine, event
 
 from tests.commands import here
 from tests.worlds import KEYS, World
+from tests.worlds import counts as one_by_one
 from watcher.nouns import Notice, Run, Sample, SampleState
 from watcher.record import evaluations, outbox, runs, samples
 from watcher.record.store import Store, open_store
@@ -211,7 +212,7 @@ def test_images_are_counted_by_what_became_of_them(store: Store, states: list[Sa
         for place, state in enumerate(states):
             path = Path("/") / name / f"{place}.png"
             samples.add(db, Sample(name, 500, str(place), 0, path, 1, 2.0, path.name, None, state, state), 2.0)
-        known = samples.counts(db)[name]
+        known = one_by_one(db)[name]
         assert {state: number for state, number in counts(db)[name].items() if number} == known
         of_all = reasons(db)[name]
     assert of_all == {"no prompt": 2, **Counter(state for state in states if state in ("unscorable", "undecodable"))}

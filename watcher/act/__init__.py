@@ -2,6 +2,6 @@
 
 from watcher.act.backend import BACKENDS, Backend, ProcessBackend
 from watcher.act.identity import Identity, identify
-from watcher.act.machine import HOLD, step
+from watcher.act.machine import step
 
-__all__ = ["BACKENDS", "HOLD", "Backend", "Identity", "ProcessBackend", "identify", "step"]
+__all__ = ["BACKENDS", "Backend", "Identity", "ProcessBackend", "identify", "step"]

@@ -19,13 +19,11 @@ from watcher.act.backend import Backend, ProcessBackend
 from watcher.act.identity import Identity, Member, NoProcessError, confirm, identify, others, own_groups
 from watcher.act.processes import Process
 from watcher.errors import ActError
-from watcher.nouns import FINAL, ActionState, Command
+from watcher.nouns import FINAL, HOLD, ActionState, Command
 
 Checkpoints = Callable[[], list[tuple[int, str, float]]]
 AFTER_KILL = 30.0
 """Seconds that a process has to vanish after SIGKILL."""
-HOLD = "HOLD"
-"""A file of this name in a run's folder vetoes every action on it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -179,6 +179,10 @@ class Rule(Part):
         """Tell whether the rule is for a run."""
         return self.runs.match(run)
 
+    def mode_for(self, run: Run) -> Mode:
+        """Give what it may do to a run; observe wins: a rule may only be more careful than its run."""
+        return "observe" if "observe" in (run.mode, self.mode) else "enforce"
+
     def actions(self) -> list[tuple[str, Mapping[str, Any]]]:
         """Give each action's name and settings, in order."""
         return [(name, settings.model_dump() if settings else {}) for name, settings in self.then]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -215,22 +215,6 @@ def scores_of(db: Connection, evaluation_id: int) -> dict[int, Row[Any]]:
     query = select(scores).join(samples, samples.c.id == scores.c.sample_id)
     query = query.where(samples.c.evaluation_id == evaluation_id, samples.c.current)
     return {row.sample_id: row for row in db.execute(query.order_by(scores.c.id))}
-
-
-def counts(db: Connection) -> dict[str, dict[str, int]]:
-    """Give for every run id how many current samples are in which state."""
-    query = select(samples.c.run_id, samples.c.state, func.count()).where(samples.c.current)
-    found: dict[str, dict[str, int]] = {}
-    for run_id, state, number in db.execute(query.group_by(samples.c.run_id, samples.c.state)):
-        found.setdefault(run_id, {})[state] = number
-    return found
-
-
-def reasons(db: Connection, run_id: str, states: Sequence[str]) -> dict[str, int]:
-    """Give how often each reason stands beside a run's current samples of the given states."""
-    mine = (samples.c.run_id == run_id, samples.c.current, samples.c.state.in_(states))
-    query = select(samples.c.reason, func.count()).where(*mine).group_by(samples.c.reason)
-    return {row[0]: row[1] for row in db.execute(query)}
 
 
 def _joined() -> Any:

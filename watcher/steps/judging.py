@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Row
 
 from watcher.judge import Point, Rule, State, advance, replay
-from watcher.nouns import Command, Evaluation, Mode, Run, Verdict
+from watcher.nouns import Command, Evaluation, Run, Verdict
 from watcher.record import actions, evaluations, judgements, samples
 from watcher.steps import routing
 from watcher.steps.routing import Routes
@@ -71,7 +71,7 @@ class Judging:
         said = Verdict(rule.name, True, state.reason, verdict.numbers)
         decision = judgements.decide(db, said, rule.hash, at, now)
         lowest = routing.lowest(samples.in_evaluation(db, at.id), samples.scores_of(db, at.id))
-        self._routes.post(db, routing.alert(run, rule, said, at, _mode(run, rule), decision, lowest), now)
+        self._routes.post(db, routing.alert(run, rule, said, at, rule.mode_for(run), decision, lowest), now)
         self._plan(db, run, rule, said.reason, at, decision, now)
 
     def _plan(
@@ -96,7 +96,7 @@ def _began_again(db: Connection, known: Row[Any], at: Evaluation) -> str:
 
 def _may_stop_now(db: Connection, run: Run, rule: Rule, decision_id: int) -> bool:
     """Tell whether a rule that fires on may do what it was not allowed to do when it was decided."""
-    if _mode(run, rule) != "enforce":
+    if rule.mode_for(run) != "enforce":
         return False
     last = actions.last_of(db, decision_id)
     return last is None or last.args.get("mode") == "observe" or bool(last.progress.get("withdrawn"))
@@ -108,18 +108,13 @@ def _stop(run: Run, rule: Rule, args: Mapping[str, Any], reason: str, at: Evalua
         run_id=run.id,
         rule=rule.name,
         kind="stop",
-        args={**args, "mode": _mode(run, rule), "severity": rule.severity},
+        args={**args, "mode": rule.mode_for(run), "severity": rule.severity},
         state="planned",
         reason=reason,
         evidence_at=at.first_at,
         created_at=now,
         changed_at=now,
     )
-
-
-def _mode(run: Run, rule: Rule) -> Mode:
-    """Observe wins: a rule may only be more careful than its run."""
-    return "observe" if "observe" in (run.mode, rule.mode) else "enforce"
 
 
 def _is_stopping(db: Connection, run: Run) -> bool:

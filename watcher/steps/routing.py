@@ -8,10 +8,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Row
 
-from watcher.act.machine import HOLD
 from watcher.judge import Rule
 from watcher.notify import Target
-from watcher.nouns import SEVERITIES, Command, Evaluation, Mode, Notice, Run, Sample, Severity, Verdict
+from watcher.nouns import HOLD, SEVERITIES, Command, Evaluation, Mode, Notice, Run, Sample, Severity, Verdict
 from watcher.record import outbox
 from watcher.record.outbox import Delivery
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from watcher.nouns import Command, Evaluation, Run
+from watcher.nouns import HOLD, Command, Evaluation, Run
 from watcher.record import actions, evaluations, judgements, outbox, runs
 from watcher.record.store import Store
 from watcher.view.find import find
@@ -103,7 +103,7 @@ def _run(run: Run, known: _Known, now: float) -> dict[str, Any]:
         "unscorable": images.get("unscorable", 0),
         "undecodable": images.get("undecodable", 0),
         "reasons": dict(known.reasons.get(run.id, {})),
-        "held": os.path.exists(run.path / "HOLD"),  # noqa: PTH110 - no error where the folder may not be read
+        "held": os.path.exists(run.path / HOLD),  # noqa: PTH110 - no error where the folder may not be read
         "rules": [_rule(name, state) for name, state in known.states.get(run.id, {}).items()],
         "last_action": _action(known.last.get(run.id)),
     }
