@@ -1,12 +1,13 @@
 # Everything a new machine with Python, git and make needs:
 #   make demo   the small world: two trainings are watched, the hopeless one is stopped
 #   make test   lint, types and all tests, as CI runs them
+#   make bench  what it costs, measured against its budgets; QUICK=1 only shows that every benchmark works
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install tools demo test check lint types unit clean
+.PHONY: install tools demo test check lint types unit bench clean
 install: $(STAMP)
 
 # The environment is made anew when what it should hold has changed.
@@ -39,6 +40,10 @@ unit: install
 
 test: install tools check
 	$(BIN)/python -m pytest --cov --cov-report=term
+
+# Some of it takes minutes, and the figures need a machine that does nothing else.
+bench: install
+	$(BIN)/python -m benchmarks $(if $(QUICK),--quick)
 
 clean:
 	rm -rf $(VENV) .coverage* .pytest_cache .mypy_cache .ruff_cache dist

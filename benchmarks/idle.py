@@ -1,26 +1,29 @@
-"""What the daemon costs when nothing happens: `python benchmarks/idle.py [--runs 100] [--seconds 60]`.
+"""What the daemon costs when nothing happens: `python -m benchmarks.idle [--runs 100] [--seconds 60]`.
 
-The real daemon over run folders with some finished images each. Prints the share of one core in percent, the resident
-memory in MB, and the budgets; exits 1 when one is missed.
+The real daemon over run folders with some finished images each: the share of one core in percent and the resident
+memory in MB against their budgets; exits 1 when one is missed.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
 import yaml
 from PIL import Image
 
+from benchmarks.common import Figure, parser, report
+
 CORE_BUDGET, MEMORY_BUDGET = 0.5, 150.0
 """Percent of one core; MB."""
+SETTLING = 15.0
+"""Seconds of the first looks again, and of what they leave to do."""
 IMAGES = 16
 PATTERN: dict[str, object] = {
     "regex": r"samples/(?P<step>\d+)_(?P<key>\w+)\.png",
@@ -45,7 +48,7 @@ def make(folder: Path, runs: int) -> Path:
     return config
 
 
-def measure(config: Path, seconds: float) -> dict[str, float]:
+def measure(config: Path, seconds: float, settling: float = SETTLING) -> dict[str, float]:
     """Start the daemon, let it settle, and measure it for some seconds."""
     log = config.with_suffix(".log")
     with log.open("wb") as out:
@@ -56,28 +59,33 @@ def measure(config: Path, seconds: float) -> dict[str, float]:
                 raise SystemExit(log.read_text())
             time.sleep(0.1)
         process = psutil.Process(daemon.pid)
-        time.sleep(15)  # the first looks again, and what they leave to do
+        time.sleep(settling)
         before, start = process.cpu_times(), time.monotonic()
         time.sleep(seconds)
         after, end = process.cpu_times(), time.monotonic()
         used = after.user + after.system - before.user - before.system
-        return {"core_percent": 100 * used / (end - start), "resident_mb": process.memory_info().rss / 1e6}
+        return {"core_percent": round(100 * used / (end - start), 3), "resident_mb": process.memory_info().rss / 1e6}
     finally:
         daemon.terminate()
         daemon.wait()
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Measure, print, compare."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=100)
-    parser.add_argument("--seconds", type=float, default=60.0)
-    given = parser.parse_args()
+    arguments = parser(__doc__)
+    arguments.add_argument("--runs", type=int, default=100)
+    arguments.add_argument("--seconds", type=float, default=60.0)
+    given = arguments.parse_args(argv)
+    settling = SETTLING
+    if given.quick:
+        given.runs, given.seconds, settling = 2, 0.5, 0.0
     with tempfile.TemporaryDirectory() as folder:
-        found = measure(make(Path(folder), given.runs), given.seconds)
-    budgets = {"core_percent": CORE_BUDGET, "resident_mb": MEMORY_BUDGET}
-    print(json.dumps({"runs": given.runs, **{name: round(value, 3) for name, value in found.items()}, "max": budgets}))
-    return int(any(found[name] > budgets[name] for name in budgets))
+        found = measure(make(Path(folder), given.runs), given.seconds, settling)
+    figures = [
+        Figure("share of a core, nothing happening", found["core_percent"], "%", most=CORE_BUDGET),
+        Figure("resident memory of the daemon", found["resident_mb"], "MB", most=MEMORY_BUDGET),
+    ]
+    return report("idle", figures, given, {"runs": given.runs, "seconds": given.seconds})
 
 
 if __name__ == "__main__":

@@ -1,1 +1,25 @@
 """Fixtures for all tests."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.trainings import Start, begin, end
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Starts trainings that are tied to a run by their arguments, and ends them by their own pid."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(run: Path) -> subprocess.Popen[bytes]:
+        started.append(begin(run))
+        return started[-1]
+
+    yield start
+    for process in started:
+        end(process)

@@ -8,7 +8,6 @@ with Server(Answer(500), Answer(429, headers={"Retry-After": "7"}), Answer(200))
 from __future__ import annotations
 
 import json
-import re
 import ssl
 import subprocess
 import threading
@@ -160,35 +159,6 @@ _MANNERS: Mapping[str, Callable[[BaseHTTPRequestHandler, Answer, threading.Event
     "drip": _drip,
     "endless": _endless,
 }
-
-
-def slack(request: Request) -> Answer:
-    """Answer an incoming webhook as Slack does: https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks."""
-    try:
-        said = request.json
-    except ValueError:
-        return Answer(400, "invalid_payload")
-    if not said.get("text") and not said.get("blocks"):
-        return Answer(400, "no_text")
-    found = [_block_fault(block) for block in said.get("blocks", [])]
-    return Answer(400, "invalid_blocks") if len(found) > 50 or any(found) else Answer(200, "ok")
-
-
-def _block_fault(block: Mapping[str, Any]) -> str:
-    if block["type"] == "header":
-        return "header" if block["text"]["type"] != "plain_text" or _bad(block["text"]["text"], 150) else ""
-    texts = [block["text"]] if block["type"] == "section" else block["elements"]
-    return "text" if len(texts) > 10 or any(_bad(text["text"], 3000) or _torn(text["text"]) for text in texts) else ""
-
-
-def _bad(text: str, limit: int) -> bool:
-    return not 1 <= len(text.encode("utf-16-le")) // 2 <= limit
-
-
-def _torn(text: str) -> bool:
-    """Tell whether a text has markup of its own beside dates, or an escape that is not whole."""
-    rest = re.sub(r"<!date\^\d+\^[^<>|]+\|[^<>]+>", "", text)
-    return "<" in rest or ">" in rest or bool(re.search(r"&(?!amp;|lt;|gt;)", rest))
 
 
 def certificate(folder: Path) -> tuple[Path, Path]:

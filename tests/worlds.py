@@ -10,6 +10,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from sqlalchemy import Connection
 from watcher.assemble import assemble
 from watcher.config import load_config, load_config_rules, state_folder
 from watcher.discover import Observer
+from watcher.mounts import Mounts
 from watcher.notify import Delivered, NotDelivered, Postman
 from watcher.nouns import Score
 from watcher.pipeline import Pipeline
@@ -46,17 +48,36 @@ class ScriptedScorer:
     def __init__(self) -> None:
         self.results: list[Scored | ScorerDown] = []
         self.asked: list[Path] = []
+        self.prompts: list[str] = []
         self.identity = "scripted@1/1/fp32/keep-end"
+        self.others: dict[str, str] = {}
+        """Identities of further scorers that answer as well, by name."""
+        self.faults: dict[str, str] = {}
+        self.cosines: Mapping[int, float] = {}
+        """What the main scorer says of a step's pictures instead of what stands in them."""
         self.broken = ""
         self.busy = False
         self.pid = None
 
+    @property
+    def room(self) -> bool:
+        """Tell whether it takes a batch: one at a time, so that scores come back an evaluation at a time."""
+        return not self.busy and not self.results
+
     def submit(self, batch: int, jobs: Sequence[Job]) -> None:
         self.asked += [job.path for job in jobs]
+        self.prompts += [job.prompt for job in jobs]
         if self.broken:
             self.results.append(ScorerDown(self.broken, True, batch))
         else:
-            self.results.append(Scored(batch, self.identity, tuple(_score(job) for job in jobs)))
+            identities = {"clip": self.identity, **self.others}
+            scores = tuple(score for job in jobs for name in identities for score in self._scores(job, name))
+            self.results.append(Scored(batch, identities, scores, faults=self.faults))
+
+    def _scores(self, job: Job, name: str) -> list[Score]:
+        other = self.cosines.get(int(job.path.name.split("_")[0])) if self.cosines and name == "clip" else None
+        found = _scores(job, name)
+        return [one if other is None or one.error else replace(one, cosine=other) for one in found]
 
     def tick(self, now: float) -> None:
         return
@@ -65,20 +86,41 @@ class ScriptedScorer:
         return
 
 
-def _score(job: Job) -> Score:
+def _scores(job: Job, name: str) -> list[Score]:
+    """Give what a scorer says of an image; nothing of one that has no cosine of a further scorer in it."""
     if not job.path.exists():
-        return Score(job.sample_id, "", None, error="the file is gone")
+        return [Score(job.sample_id, "", None, error="the file is gone", scorer=name)]
     with Image.open(job.path) as image:
-        text = image.info["cosine"]
+        text = image.info.get("cosine" if name == "clip" else f"cosine of {name}", "")
+    digest = hashlib.sha256(job.path.read_bytes()).hexdigest()
+    if text == "nan":
+        error = "the model gave nan instead of a number"
+        return [Score(job.sample_id, digest, None, error=error, scorer=name)]
     health = ("blank",) if text == "blank" else ()
-    cosine = 0.5 if text == "blank" else float(text)
-    return Score(job.sample_id, hashlib.sha256(job.path.read_bytes()).hexdigest(), cosine, health)
+    cosine = 0.5 if text == "blank" else float(text or 0)
+    return [Score(job.sample_id, digest, cosine, health, scorer=name)] if text else []
+
+
+class Watches(Observer):
+    """Notes which folders are to give file events, and never starts."""
+
+    folders: Sequence[Path] = ()
+
+    def watch(self, folders: Sequence[Path]) -> None:
+        self.folders = list(folders)
 
 
 class World:
     """One run folder and the path over it; `go` lets time pass, `restart` is a new daemon over the same state."""
 
-    def __init__(self, folder: Path, rules: str, *, images: int | None = len(KEYS), mode: str = "observe") -> None:
+    lookers: Any = None
+    """Who looks into polled runs, where that is not the loop."""
+    mounts: Mounts | None = None
+    """The mount table, where it is not the system's."""
+
+    def __init__(
+        self, folder: Path, rules: str, *, images: int | None = len(KEYS), mode: str = "observe", **more: Any
+    ) -> None:
         self.folder = folder
         self.run = folder / "run"
         (self.run / "samples").mkdir(parents=True)
@@ -90,6 +132,7 @@ class World:
             "scorers": {"clip": {"batch_size": len(KEYS)}},  # scores come back an evaluation at a time
             "notify": ["log"],
             "state": "state",
+            **more,
         }
         (self.run / "prompts.json").write_text(json.dumps(dict.fromkeys((*KEYS, "late"), "a thing")))
         (folder / "rules.yaml").write_text(rules)
@@ -106,8 +149,9 @@ class World:
         self.postman = Postman(config.notify, self.told.append, lambda: self.now)
         rules = load_config_rules(config).rules
         scorer: Any = self.scorer
+        self.observer = Watches(lambda hint: None)
         self.pipeline: Pipeline = assemble(
-            config, rules, self.store, state, Observer(lambda hint: None), scorer, self.postman
+            config, rules, self.store, state, self.observer, scorer, self.postman, self.lookers, self.mounts
         )
 
     def end(self) -> None:
@@ -128,13 +172,17 @@ class World:
     def _put(self, step: int, key: str, value: object, age: float) -> Path:
         path = self.run / "samples" / f"{step}_{key}.png"
         text = PngImagePlugin.PngInfo()
-        text.add_text("cosine", str(value))
+        for name, cosine in (value if isinstance(value, Mapping) else {"clip": value}).items():
+            text.add_text("cosine" if name == "clip" else f"cosine of {name}", str(cosine))
         Image.new("RGB", (4, 4), (step % 251, 9, 9)).save(path, pnginfo=text)
         os.utime(path, (self.now - age, self.now - age))
         return path
 
-    def evaluation(self, step: int, mean: float, keys: Sequence[str] = KEYS, age: float = 2.0) -> None:
-        """Write a whole evaluation whose prompts all score the same, then let it be seen."""
+    def evaluation(self, step: int, mean: object, keys: Sequence[str] = KEYS, age: float = 2.0) -> None:
+        """Write a whole evaluation whose prompts all score the same, then let it be seen.
+
+        `mean` is a cosine, or one for each scorer.
+        """
         self.now += 30
         self.put(step, dict.fromkeys(keys, mean), age)
         self.go()
@@ -144,16 +192,24 @@ class World:
         self.now += seconds
         self.pipeline.intake.rescan()
         for _ in range(12):
-            self.pipeline.advance(self.now)
-            while self.scorer.results:
-                result = self.scorer.results.pop(0)
-                handle: Callable[..., None] = (
-                    self.pipeline.scoring.keep if isinstance(result, Scored) else self.pipeline.scoring.fail
-                )
-                handle(result, self.now)
-            while self.told:
-                self._tick_off(self.told.pop(0))
+            self.tick()
             self.now += 0.1
+
+    def tick(self) -> None:
+        """Carry everything one room further, and handle what comes back of it."""
+        self.pipeline.advance(self.now)
+        while self.scorer.results:
+            result = self.scorer.results.pop(0)
+            handle: Callable[..., None] = (
+                self.pipeline.scoring.keep if isinstance(result, Scored) else self.pipeline.scoring.fail
+            )
+            handle(result, self.now)
+        self.wait_for_post()
+        while self.told:
+            self._tick_off(self.told.pop(0))
+
+    def wait_for_post(self) -> None:
+        """Let the postman's threads take their time: what they bring later is ticked off in a later tick."""
 
     def _tick_off(self, message: Delivered | NotDelivered) -> None:
         if isinstance(message, Delivered):

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from watcher.act import Backend, ProcessBackend
+from watcher.act import Backend, Checkpoint, Identity, Output, Process, ProcessBackend, Training, Trainings, identify
 from watcher.config import Config, WatchedRun
-from watcher.discover import Observer
+from watcher.discover import Lookers, Observer
+from watcher.errors import ActError
 from watcher.judge import Rule
+from watcher.mounts import Mounts
 from watcher.notify import Postman
-from watcher.nouns import Evaluation, Run
+from watcher.nouns import Evaluation, Run, Setup
 from watcher.pipeline import Pipeline
 from watcher.record.store import Store
-from watcher.score import Scorer
+from watcher.score import Scorer, Together
 from watcher.settle import Files
 from watcher.steps.acting import Acting
+from watcher.steps.again import Again
 from watcher.steps.closing import Closing
 from watcher.steps.intake import Intake
 from watcher.steps.judging import Judging
 from watcher.steps.mirroring import Mirroring
+from watcher.steps.protecting import Protecting
 from watcher.steps.routing import Routes
 from watcher.steps.scoring import Scoring
 from watcher.steps.telling import Telling
@@ -33,20 +37,32 @@ def assemble(
     observer: Observer,
     scorer: Scorer,
     postman: Postman,
+    lookers: Lookers | None = None,
+    mounts: Mounts | None = None,
 ) -> Pipeline:
-    """Build the pipeline; nothing starts before its first `advance`."""
+    """Build the pipeline; nothing starts before its first `advance`.
+
+    Without `lookers` the loop itself looks into polled runs too; `mounts` stands in for the system's mount table.
+    """
     routes = Routes(config.notify)
-    intake = Intake(store, config.runs, Files(config.settle), config.mode, observer.watch)
+    intake = Intake(store, config.runs, Files(config.settle), config.mode, observer.watch, mounts, lookers)
     layouts = Layouts(intake)
-    scoring = Scoring(store, scorer, config.scorers["clip"].batch_size, config.settle.max_pixels)
-    closing = Closing(store, config.settle, Judging(rules, routes), layouts.expected)
-    mirroring = Mirroring(store, config.trackers, layouts.logging_folder, state)
+    scorer.trainings = Trainings(layouts.trainings)
+    scoring = Scoring(store, scorer, Together.of(config.scorers).batch_size, config.settle.max_pixels)
+    protecting = Protecting(store, routes, rules, layouts.runs, layouts.processes)
+    judging = Judging(rules, routes, layouts.checkpoints)
+    looks = (intake.looked_into, lambda: intake.news)
+    names = tuple(config.scorers)
+    closing = Closing(store, config.settle, judging, layouts.expected, protecting.closed, *looks, scorers=names)
+    again = Again(store, closing.close, judging, protecting.closed)
+    mirroring = Mirroring(store, config.trackers, layouts.setup, state)
     permits = Permits(intake, rules)
+    per_hour = config.limits.stops_per_hour
     acting = Acting(
-        store, routes, layouts.backend, layouts.checkpoints, config.limits.stops_per_hour, permits.forbidden
+        store, routes, layouts.backend, layouts.checkpoints, per_hour, permits.forbidden, intake.has_answered
     )
     telling = Telling(store, routes, postman, rules)
-    return Pipeline(intake, scoring, closing, mirroring, acting, telling)
+    return Pipeline(intake, scoring, closing, again, protecting, mirroring, acting, telling)
 
 
 class Permits:
@@ -57,10 +73,12 @@ class Permits:
         self._rules = {rule.name: rule for rule in rules}
 
     def forbidden(self, run: Run, rule_name: str) -> str | None:
-        """Say why a rule may not stop a run any more, or None when it may."""
+        """Say why a rule may not stop a run any more, or None when it may; without a rule, why a person may not."""
         watched, rule = self._intake.watched.get(run.id), self._rules.get(rule_name)
         if watched is None:
             return f"{run.path} is no longer there or no longer configured"
+        if not rule_name:
+            return None
         if rule is None or not rule.matches(watched.run):
             return f"rule {rule_name} is no longer there or no longer for this run"
         if not any(kind == "stop" for kind, _ in rule.actions()):
@@ -74,22 +92,24 @@ class Layouts:
     def __init__(self, intake: Intake) -> None:
         self._intake = intake
 
+    def runs(self) -> Collection[Run]:
+        """Give the runs whose folders are there now."""
+        return [watched.run for watched in self._intake.watched.values()]
+
     def expected(self, run: Run, evaluation: Evaluation) -> int | None:
-        """Give how many images an evaluation of the main variant will have, where that is known."""
+        """Give how many images an evaluation of the main variant will have, where the last look found that out."""
         watched = self._intake.watched.get(run.id)
-        if watched is None or evaluation.variant:
-            return None
-        return watched.layout.expected(run.path, watched.found.settings.prompts)
+        return None if watched is None or evaluation.variant else watched.expected
 
-    def logging_folder(self, run: Run) -> Path | None:
-        """Give the trainer's TensorBoard folder, where it has one."""
+    def setup(self, run: Run) -> Setup:
+        """Give what the trainer's own configuration says."""
         watched = self._intake.watched.get(run.id)
-        return watched.layout.logging_folder(run.path) if watched else None
+        return watched.layout.setup(watched.found.place) if watched else Setup()
 
-    def checkpoints(self, run: Run) -> list[tuple[int, str, float]]:
-        """Give step, path and wall time of a run's complete checkpoints."""
+    def checkpoints(self, run: Run) -> list[Checkpoint]:
+        """Give a run's complete checkpoints."""
         watched = self._intake.watched.get(run.id)
-        found = watched.layout.checkpoints(run.path) if watched else []
+        found = watched.layout.checkpoints(watched.found.place) if watched else []
         return [(one.step, str(one.path), one.written_at) for one in found]
 
     def backend(self, run: Run) -> Backend:
@@ -98,3 +118,26 @@ class Layouts:
         settings = watched.found.settings if watched else None
         chosen = settings.control if isinstance(settings, WatchedRun) else ()
         return chosen[0] if chosen else ProcessBackend()
+
+    def trainings(self) -> list[Training]:
+        """Give the runs whose processes may be on a GPU; from any thread, and without a look at the disk."""
+        active = [watched.run for watched in list(self._intake.watched.values()) if watched.run.state == "active"]
+        backends = [self.backend(run) for run in active]
+        return [
+            Training(run.name, Output.of(run, active), backend if isinstance(backend, ProcessBackend) else own)
+            for run, backend in zip(active, backends, strict=True)
+            for own in [ProcessBackend()]
+        ]
+
+    def processes(self, run: Run, now: float, known: Mapping[int, Process]) -> Identity:
+        """Find a run's processes among all, as a stop would.
+
+        Raises:
+            NoProcessError: there are none.
+            ActError: they cannot be told apart, must not be signalled, or nothing could do that.
+
+        """
+        backend = self.backend(run)
+        if not isinstance(backend, ProcessBackend):
+            raise ActError(f"`{backend.name}` cannot stop a run; set `control: [{{process: {{match: ...}}}}]`")
+        return identify(Output.of(run, self.runs()), backend, now, known=known)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from glob import glob
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, ValidationInfo
 
@@ -17,14 +17,16 @@ from watcher.discover import RunSettings
 from watcher.errors import ConfigError, Fault
 from watcher.judge import RuleSet
 from watcher.judge.files import read_rules
+from watcher.names import MAIN, scorer_fault
 from watcher.notify import TARGETS, Target
 from watcher.nouns import Mode
 from watcher.part import Part, PlugIn, UserPath
+from watcher.places import PLACES as PLACES
+from watcher.places import find_config as find_config
+from watcher.places import usual_state
 from watcher.record.trackers import TRACKERS, Tracker
-from watcher.score import ScorerSettings
+from watcher.score import ScorerSettings, twins
 from watcher.settle import SettleSettings
-
-PLACES = ("watcher.yaml", "~/.config/watcher/watcher.yaml", "/etc/watcher/watcher.yaml")
 
 
 def _part_of(registry: Sequence[type[PlugIn]], value: object, info: ValidationInfo) -> object:
@@ -56,6 +58,30 @@ def _some(value: tuple[object, ...]) -> tuple[object, ...]:
     return value
 
 
+def _scorer_name(name: str) -> str:
+    if wrong := scorer_fault(name):
+        raise ValueError(wrong)
+    return name
+
+
+def _scorers(value: dict[str, ScorerSettings]) -> dict[str, ScorerSettings]:
+    """Give the main scorer first.
+
+    Raises:
+        ValueError: it is not there, or two could not be told apart.
+
+    """
+    if MAIN not in value:
+        raise ValueError(f"`{MAIN}` is missing: it is the main scorer, which `watcher status` shows; name one so")
+    if same := twins(value):
+        first, second = same
+        raise ValueError(
+            f"`{first}` and `{second}` are the same model in the same dtype and would score the same; leave one out"
+        )
+    return {MAIN: value[MAIN], **value}
+
+
+ScorerName = Annotated[str, AfterValidator(_scorer_name)]
 AnyTarget = Annotated[Target, BeforeValidator(partial(_part_of, TARGETS))]
 
 
@@ -84,10 +110,12 @@ class Config(Part):
     """`observe`: rules alert and say what they would have done. `enforce`: they do it."""
     runs: Annotated[tuple[WatchedRun, ...], AfterValidator(_some)]
     """The folders to watch; globs are allowed."""
-    scorers: dict[Literal["clip"], ScorerSettings] = Field(default={"clip": ScorerSettings()}, min_length=1)
-    """The models that score; this version has one, `clip`."""
+    scorers: Annotated[dict[ScorerName, ScorerSettings], AfterValidator(_scorers)] = Field(
+        default={MAIN: ScorerSettings()}
+    )
+    """The models that score, each with a name that is the prefix of its metrics; `clip` is the main one."""
     trackers: Annotated[dict[str, Tracker], BeforeValidator(_trackers)] = Field(default_factory=dict)
-    """Where closed evaluations are shown: `tensorboard`."""
+    """Where closed evaluations are shown: `tensorboard`, `wandb`."""
     rules: tuple[str, ...] = ()
     """Rule files, relative to this file; globs are allowed."""
     limits: Limits = Limits()
@@ -106,21 +134,6 @@ class Config(Part):
         return self._path
 
 
-def find_config() -> Path:
-    """Find the configuration: $WATCHER_CONFIG, else the first of the usual places.
-
-    Raises:
-        ConfigError: there is none.
-
-    """
-    if given := os.environ.get("WATCHER_CONFIG"):
-        return Path(given)
-    for place in PLACES:
-        if (path := Path(place).expanduser()).is_file():
-            return path
-    raise ConfigError(f"no configuration: give one with -c, or write one of {', '.join(PLACES)}")
-
-
 def load_config(path: Path) -> Config:
     """Read the configuration and check the rules that it names.
 
@@ -133,11 +146,30 @@ def load_config(path: Path) -> Config:
     named = document.data.get("rules") if isinstance(document.data, dict) else None
     texts = [text for text in named if isinstance(text, str)] if isinstance(named, list) else []
     faults += _missing_rules(document, texts)
-    faults += read_rules(_rule_files(path, texts))[1]
+    faults += read_rules(_rule_files(path, texts), _named_scorers(document))[1]
     if faults or found is None:
         raise ConfigError(faults=sorted(faults, key=_by_place))
     found._path = path
     return found
+
+
+def load_sections(path: Path, *names: str) -> Config:
+    """Read only some sections of the configuration, whatever is wrong with the others.
+
+    Raises:
+        ConfigError: it is not YAML, or one of these sections has faults.
+
+    """
+    document = yamlfile.load(path)
+    whole = document.data if isinstance(document.data, dict) else {}
+    wanted = {name: whole[name] for name in names if name in whole}
+    faults = tuple(fault for fault in document.faults if fault.key.split(".")[0].split("[")[0] in names)
+    data = {**({} if "runs" in names else {"runs": [{"path": "."}]}), **wanted}
+    config, found = yamlfile.check(replace(document, data=data, faults=faults), Config)
+    if config is None or found:
+        raise ConfigError(faults=found)
+    config._path = path
+    return config
 
 
 def load_config_rules(config: Config) -> RuleSet:
@@ -147,7 +179,7 @@ def load_config_rules(config: Config) -> RuleSet:
         ConfigError: with every fault.
 
     """
-    rules, faults = read_rules(_rule_files(config.path, config.rules))
+    rules, faults = read_rules(_rule_files(config.path, config.rules), config.scorers.keys())
     if faults:
         raise ConfigError(faults=faults)
     return rules
@@ -155,11 +187,13 @@ def load_config_rules(config: Config) -> RuleSet:
 
 def state_folder(config: Config) -> Path:
     """Give the folder of the store: `state:`, else systemd's, else the user's."""
-    if config.state is not None:
-        return config.state.resolve()
-    if systemd := os.environ.get("STATE_DIRECTORY"):
-        return Path(systemd.split(":")[0])
-    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "watcher"
+    return usual_state() if config.state is None else config.state.resolve()
+
+
+def _named_scorers(document: yamlfile.Document) -> set[str] | None:
+    """Give the scorers that are named, whatever is wrong with their settings; None where that cannot be told."""
+    named = document.data.get("scorers", {MAIN: None}) if isinstance(document.data, dict) else None
+    return {str(name) for name in named} if isinstance(named, dict) else None
 
 
 def _missing_rules(document: yamlfile.Document, texts: Sequence[str]) -> list[Fault]:

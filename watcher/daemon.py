@@ -6,7 +6,6 @@ the loop's queue.
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import queue
@@ -14,23 +13,24 @@ import signal
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import psutil
+from apscheduler.executors.debug import DebugExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from watcher import sdnotify
 from watcher.assemble import assemble
 from watcher.config import Config
-from watcher.discover import Hint, Observer
-from watcher.errors import ConfigError
+from watcher.discover import Answer, Hint, Lookers, Observer
 from watcher.judge import RuleSet
 from watcher.notify import Delivered, NotDelivered, Postman
 from watcher.pipeline import Pipeline
 from watcher.record import judgements, runs
+from watcher.record.lock import locked
 from watcher.record.store import Boundary, Store, open_store
 from watcher.score import Scored, Scorer, ScorerDown
 
@@ -53,7 +53,7 @@ class Stop:
     why: str
 
 
-Message = Hint | Tick | Stop | Scored | ScorerDown | Delivered | NotDelivered
+Message = Hint | Answer | Tick | Stop | Scored | ScorerDown | Delivered | NotDelivered
 
 
 class Daemon:
@@ -85,29 +85,31 @@ class Daemon:
             StoreError: the database cannot be opened.
 
         """
-        with _locked(self._state), self._signals():
+        with locked(self._state), self._signals():
             store = open_store(self._state, self._boundary)
             observer = Observer(self._queue.put)
+            lookers = Lookers(self._queue.put)
             scorer = self._scorer()
             postman = Postman(self._config.notify, self._queue.put, time.time)
-            pipeline = assemble(self._config, self._rules.rules, store, self._state, observer, scorer, postman)
+            pipeline = assemble(self._config, self._rules.rules, store, self._state, observer, scorer, postman, lookers)
             self._greet(store)
             scheduler = self._start_timers(observer)
             try:
                 return self._loop(pipeline)
             finally:
-                self._shut_down(pipeline, store, scheduler, observer, scorer, postman)
+                self._shut_down(pipeline, store, scheduler, observer, lookers, scorer, postman)
 
     def _scorer(self) -> Scorer:
-        settings = self._config.scorers["clip"]
-        return Scorer(settings, self._state / "texts", self._queue.put)
+        return Scorer(self._config.scorers, self._state / "texts", self._queue.put)
 
     def _greet(self, store: Store) -> None:
         now = time.time()
         with store.change("start") as db:
             runs.set_fact(db, "daemon", _who(), now)
+            runs.set_fact(db, "models", {n: [s.model, s.dtype] for n, s in self._config.scorers.items()}, now)
             runs.set_fact(db, "scorer", {"state": "idle", "reason": ""}, now)
             runs.forget_facts(db, "target:")  # a target that was disabled gets another chance
+            runs.forget_facts(db, "tracker:")
             judgements.forget_states(db, {rule.name: rule.hash for rule in self._rules.rules})
             hashes = {rule.name: rule.hash for rule in self._rules.rules}
             for decision in judgements.all_open(db):
@@ -115,7 +117,8 @@ class Daemon:
                     judgements.resolve(db, decision.id, "the rule was changed, or is no longer configured", now)
 
     def _start_timers(self, observer: Observer) -> BackgroundScheduler:
-        scheduler = BackgroundScheduler(timezone="UTC")
+        # The timer's own thread puts ticks on the queue: handing that to another costs more than all the rest of it.
+        scheduler = BackgroundScheduler(timezone="UTC", executors={"default": DebugExecutor()})
         scheduler.add_job(lambda: self._queue.put(Tick()), "interval", seconds=TICK, id="tick")
         scheduler.start()
         observer.start()
@@ -150,6 +153,8 @@ class Daemon:
         match message:
             case Hint(path, closed):
                 pipeline.intake.hint(path, closed=closed)
+            case Answer():
+                message.give(now)
             case Scored():
                 pipeline.scoring.keep(message, now)
             case ScorerDown():
@@ -184,11 +189,13 @@ class Daemon:
         store: Store,
         scheduler: BackgroundScheduler,
         observer: Observer,
+        lookers: Lookers,
         scorer: Scorer,
         postman: Postman,
     ) -> None:
         scheduler.shutdown(wait=False)
         observer.stop()
+        lookers.close()
         scorer.close()
         postman.close()
         for tracker in self._config.trackers.values():
@@ -221,48 +228,3 @@ def _who() -> dict[str, Any]:
 def _note_end(store: Store) -> None:
     with store.change("end") as db:
         runs.set_fact(db, "daemon", {"state": "stopped", "pid": os.getpid()}, time.time())
-
-
-@contextmanager
-def _locked(state: Path) -> Iterator[None]:
-    """Hold the state folder's lock; the kernel gives it back however the process ends.
-
-    Raises:
-        ConfigError: another daemon holds it, or there can be none.
-
-    """
-    with _lock_file(state) as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            owner = os.pread(file.fileno(), 20, 0).decode(errors="replace").strip() or "unknown"
-            raise ConfigError(
-                f"a daemon (pid {owner}) already watches with state folder {state}; stop it, or set another `state:`"
-            ) from error
-        except OSError as error:  # a file system without locks
-            raise _unusable(state, error) from error
-        with suppress(OSError):  # on a full disk the pid, which is for people only, stays unknown
-            file.truncate(0)
-            file.write(str(os.getpid()).encode())
-        yield
-
-
-def _lock_file(state: Path) -> IO[bytes]:
-    """Make the state folder where it is not there yet, and open its lock.
-
-    Raises:
-        ConfigError: the folder cannot be made or written.
-
-    """
-    try:
-        state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return (state / "lock").open("ab+", buffering=0)
-    except OSError as error:
-        raise _unusable(state, error) from error
-
-
-def _unusable(state: Path, error: OSError) -> ConfigError:
-    return ConfigError(
-        f"state folder {state} cannot be used: {error.strerror}; set `state:` in watcher.yaml to a folder that "
-        "this user can write"
-    )

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from watcher.names import MAIN
+
 Mode = Literal["observe", "enforce"]
 Severity = Literal["info", "warning", "critical"]
 SEVERITIES: tuple[Severity, ...] = ("info", "warning", "critical")
@@ -39,6 +41,26 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
+class Setup:
+    """What the trainer's own configuration says of a run, as far as it was found."""
+
+    config: Path | None = None
+    """The configuration file."""
+    logging_folder: Path | None = None
+    """The trainer's TensorBoard folder, where there is one."""
+    trackers: tuple[str, ...] = ()
+    """The trackers that it reports to, such as `tensorboard` or `wandb`."""
+    project: str = ""
+    """The project that it reports to."""
+    run_name: str = ""
+    """The name that it gives the run there."""
+    model: str = ""
+    """The CLIP model that it would itself evaluate with."""
+    advice: tuple[str, ...] = ()
+    """What its user should change in it so that decisions can be trusted; a sentence each, with the way."""
+
+
+@dataclass(frozen=True, slots=True)
 class Sample:
     """One generated image of one evaluation, whole on disk; `id` is None until it is stored."""
 
@@ -63,11 +85,16 @@ class Sample:
     tile: Tile | None = None
     attempt: int = 1
     id: int | None = None
+    again: bool = False
+    """Another file of its step, prompt and index can only be of another start of the run: names bear times. The newer
+    one counts."""
+    wording: str = ""
+    """The prompt as it is scored, where that differs: without weights and trigger words."""
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """What the scorer says of one sample: a raw cosine in [-1, 1], or why there is none."""
+    """What one scorer says of one sample: a raw cosine in [-1, 1], or why there is none."""
 
     sample_id: int
     digest: str
@@ -78,6 +105,14 @@ class Score:
     error: str = ""
     truncated: bool = False
     """The prompt was longer than the model's context."""
+    scorer: str = MAIN
+    """Which of the configured scorers; its metrics bear this name."""
+    pixels: str = ""
+    """SHA-256 of the picture as it was scored (RGB, upright, cut to its tile), hex: equal pictures are found by it."""
+    image: bytes = b""
+    """The image's embedding: a unit vector, float32."""
+    text: bytes = b""
+    """The prompt's embedding, alike."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +136,14 @@ class Evaluation:
     revision: int = 0
     """Counts closings: a reopened evaluation is closed again with a higher revision."""
     identity: str = ""
-    """Identity of the scorer whose metrics these are."""
+    """Identity of the main scorer, `clip`, whose metrics these are."""
     metrics: Mapping[str, float] = field(default_factory=dict)
+    others: Mapping[str, str] = field(default_factory=dict)
+    """Identities of further scorers, by their names."""
+
+    def identity_of(self, scorer: str) -> str:
+        """Give the identity of a scorer; empty where it has no score in this evaluation."""
+        return self.identity if scorer == MAIN else self.others.get(scorer, "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +154,8 @@ class Verdict:
     value: bool | None
     reason: str
     numbers: Mapping[str, float] = field(default_factory=dict)
+    way_out: str = ""
+    """Of an unknown one: what its user can do, so that the rule can judge."""
 
 
 ActionState = Literal[
@@ -151,7 +194,12 @@ class Command:
     progress: Mapping[str, Any] = field(default_factory=dict)
     """What the backend remembers between steps; JSON."""
     proof: str = ""
-    """Why it is verified, failed, cancelled or refused; for people."""
+    """Why it is verified, failed, cancelled or refused, or what it waits for; for people."""
+
+    @property
+    def by_hand(self) -> bool:
+        """Whether a person ordered it, and no rule."""
+        return not self.rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +213,7 @@ class Notice:
     run: str = ""
     rule: str = ""
     kind: str = "alert"
-    """alert, resolved, action, history, target, run."""
+    """alert, resolved, action, history, target, protection, test."""
     at: float = 0.0
     facts: Mapping[str, Any] = field(default_factory=dict)
     """Numbers and proof behind it, JSON."""

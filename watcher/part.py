@@ -13,7 +13,10 @@ from typing import Annotated, ClassVar
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationInfo
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_BYTES = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 _DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)\s*")
+
+_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMG]i?B|B)\s*")
 
 
 class Part(BaseModel):
@@ -46,6 +49,31 @@ def parse_duration(value: object) -> float:
 
 Duration = Annotated[float, BeforeValidator(parse_duration)]
 """Seconds, written in YAML as `30s`, `10m`, `2h`, `1d`."""
+
+
+def parse_size(value: object) -> int:
+    """Read `512MiB`, `2 GiB` or `1.5GB` as bytes; a bare number is refused, its unit being a guess.
+
+    Raises:
+        ValueError: the text is no size.
+
+    """
+    match = _SIZE.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError(f"{value!r} is not a size; write for example 512MiB or 2GiB")
+    return int(float(match[1]) * _BYTES[match[2]])
+
+
+def shown_size(size: float) -> str:
+    """Give bytes for people, in decimal units as disks have them."""
+    for unit in ("GB", "MB", "KB"):
+        if size >= _BYTES[unit]:
+            return f"{size / _BYTES[unit]:.3g} {unit}"
+    return f"{size:.0f} B"
+
+
+Size = Annotated[int, BeforeValidator(parse_size)]
+"""Bytes, written in YAML as `512MiB`, `2GiB` or `2 GB`."""
 
 
 def anchored(value: Path, info: ValidationInfo) -> Path:

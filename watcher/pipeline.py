@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 
 from watcher.errors import StepError
 from watcher.steps.acting import Acting
+from watcher.steps.again import Again
 from watcher.steps.closing import Closing
 from watcher.steps.intake import Intake
 from watcher.steps.mirroring import Mirroring
+from watcher.steps.protecting import Protecting
 from watcher.steps.scoring import Scoring
 from watcher.steps.telling import Telling
 
@@ -27,6 +29,8 @@ class Pipeline:
     intake: Intake
     scoring: Scoring
     closing: Closing
+    again: Again
+    protecting: Protecting
     mirroring: Mirroring
     acting: Acting
     telling: Telling
@@ -42,6 +46,8 @@ class Pipeline:
         self.attempt(self.intake.advance, now)  # discover runs and settle files: whole samples reach the store
         self.attempt(self.scoring.advance, now)  # hand waiting samples to the scorer; scores come back as messages
         self.attempt(self.closing.advance, now)  # close whole evaluations: metrics, and what the rules make of them
+        self.attempt(self.again.advance, now)  # measure anew what a person wanted scored again
+        self.attempt(self.protecting.advance, now)  # see whether what rules would stop could be stopped
         self.attempt(self.acting.advance, now)  # carry out what was decided, and verify it
         self.attempt(self.telling.advance, now)  # deliver notices
         self.attempt(self.mirroring.advance, now)  # show closed evaluations in TensorBoard and elsewhere

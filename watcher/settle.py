@@ -95,13 +95,16 @@ class Files:
         self._settings = settings
         self._seen: dict[Path, _Seen] = {}
 
-    def look(self, file: File, now: float, *, closed: bool = False) -> Ready | Waiting | Undecodable | None:
+    def look(
+        self, file: File, now: float, *, closed: bool = False, same_clock: bool = True
+    ) -> Ready | Waiting | Undecodable | None:
         """Say whether a file is whole; None when it vanished meanwhile. Never raises for what is in it.
 
-        One that its writer has just closed is read without waiting for it to stand still.
+        One that its writer has just closed is read without waiting for it to stand still. Where its time comes from
+        another machine's clock, only what is seen here counts: how long it has stood still since the first look.
         """
-        seen = self._remember(file, now)
-        quiet_since = min(seen.since, _changed_at(file))
+        seen = self._remember(file, now, _changed_at(file) if same_clock else now)
+        quiet_since = min(seen.since, _changed_at(file)) if same_clock else seen.since
         if now - quiet_since < self._settings.file_quiet and not closed:
             return Waiting(min(quiet_since, now) + self._settings.file_quiet)
         outcome = read_image(file.path, self._settings)
@@ -111,11 +114,11 @@ class Files:
             self._seen.pop(file.path, None)
         return outcome
 
-    def _remember(self, file: File, now: float) -> _Seen:
+    def _remember(self, file: File, now: float, changed_at: float) -> _Seen:
         seen = self._seen.get(file.path)
         if seen is None or (seen.size, seen.mtime_ns) != (file.size, file.mtime_ns):
             # One that changes under our eyes stands still from now on, whatever time it bears: `cp -p` sets it back.
-            since = min(now, _changed_at(file)) if seen is None else now
+            since = min(now, changed_at) if seen is None else now
             seen = _Seen(file.size, file.mtime_ns, since, self._settings.file_quiet)
             self._seen[file.path] = seen
         return seen
@@ -182,10 +185,19 @@ def closing(view: EvaluationView, settings: SettleSettings, now: float) -> str:
         return "complete"
     if view.later_step_started:
         return "later step"
-    quiet = max(settings.step_quiet, QUIET_GAPS * view.usual_gap)
-    if view.expected is None and now - view.last_arrival >= quiet:
+    if view.expected is None and now - view.last_arrival >= _quiet(view, settings):
         return "quiet"
     return "timeout" if now - view.opened_at >= settings.step_timeout else ""
+
+
+def closes_at(view: EvaluationView, settings: SettleSettings) -> float:
+    """Give the wall time from which on time alone closes an evaluation to which nothing more comes."""
+    timeout = view.opened_at + settings.step_timeout
+    return min(timeout, view.last_arrival + _quiet(view, settings)) if view.expected is None else timeout
+
+
+def _quiet(view: EvaluationView, settings: SettleSettings) -> float:
+    return max(settings.step_quiet, QUIET_GAPS * view.usual_gap)
 
 
 def is_complete(keys: Mapping[str, int], expected: int | None, usual: Sequence[frozenset[str]]) -> bool:

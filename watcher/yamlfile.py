@@ -8,16 +8,18 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ValidationError
 
 from watcher import yamltext
 from watcher.errors import Fault
 
+if TYPE_CHECKING:
+    from pydantic import BaseModel, ValidationError
+
 Place = tuple[str | int, ...]
-Model = TypeVar("Model", bound=BaseModel)
+Model = TypeVar("Model", bound="BaseModel")
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _SECRET = re.compile(r"secret|token|password|url|key", re.IGNORECASE)
 _MAPPING = "must be a mapping"
@@ -88,16 +90,20 @@ def load(path: Path) -> Document:
     return Document(path, _expanded(data), document.lines, faults)
 
 
-def check(document: Document, model: type[Model]) -> tuple[Model | None, list[Fault]]:
+def check(
+    document: Document, model: type[Model], context: Mapping[str, Any] | None = None
+) -> tuple[Model | None, list[Fault]]:
     """Validate a document; gives the model, or None with every fault that was found, by line.
 
-    Validators find the file's folder as `base` in their context.
+    Validators find the file's folder as `base` in their context, beside what is given.
     """
+    from pydantic import ValidationError
+
     faults = list(document.faults)
     made = None
     try:
         data = document.data if document.data is not None else {}
-        made = model.model_validate(data, context={"base": document.path.absolute().parent})
+        made = model.model_validate(data, context={**(context or {}), "base": document.path.absolute().parent})
     except ValidationError as error:
         faults += [_fault(document, model, e) for e in _distinct(error)]
     return (None if faults else made), sorted(faults, key=lambda fault: fault.line)
@@ -183,7 +189,7 @@ def _fault(document: Document, model: type[BaseModel], error: Any) -> Fault:
         return document.fault(place, error["msg"].removeprefix("Value error, "))
     known = _WORDS.get(kind)
     words = known.format_map(_quoted(error.get("ctx", {}))) if known else error["msg"].removeprefix("Input ")
-    got = "" if any(_SECRET.search(str(part)) for part in place) else _shown(given)
+    got = "" if any(_SECRET.search(str(part)) for part in place) else shown(given)
     return document.fault(place, words + got, _fix(words, given, _fields(model, error["loc"])))
 
 
@@ -192,8 +198,8 @@ def _quoted(details: Mapping[str, Any]) -> dict[str, str]:
     return {name: str(value).replace("'", "`") for name, value in details.items()}
 
 
-def _shown(given: Any) -> str:
-    """Say what was given instead."""
+def shown(given: Any) -> str:
+    """Say what was given instead, to follow what must be."""
     if given is None:
         return ", and is empty"
     if isinstance(given, dict | list | tuple):
@@ -215,7 +221,7 @@ def _in_file(document: Document, loc: tuple[str | int, ...]) -> Place:
     """Give the part of pydantic's location that names keys of the file, without its tags of unions."""
     place: Place = ()
     data = document.data
-    for number, part in enumerate(loc):
+    for number, part in enumerate(part for part in loc if part != "[key]"):  # pydantic's mark of a key that is wrong
         inside = dict(_children(data))
         if part in inside:
             data = inside[part]
@@ -241,6 +247,8 @@ def _inner(model: Any, part: str | int) -> Any:
 
 
 def _models(annotation: Any) -> list[type[BaseModel]]:
+    from pydantic import BaseModel
+
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     return [model for inner in get_args(annotation) for model in _models(inner)]

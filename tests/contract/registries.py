@@ -14,12 +14,16 @@ from watcher.record.trackers import TRACKERS
 URL = "https://hooks.example.org/services/SECRET?key=SECRET"
 SETTINGS: dict[str, dict[str, Any]] = {
     "simpletuner": {},
+    "kohya": {},
+    "ai-toolkit": {},
+    "onetrainer": {},
     "pattern": {"regex": r"samples/(?P<step>\d+)_(?P<key>\w+)\.png"},
     "plain": {},
     "log": {},
     "webhook": {"url": URL},
     "slack": {"url": URL},
     "tensorboard": {},
+    "wandb": {"mode": "offline"},
     "process": {},
 }
 CONDITION_SETTINGS: dict[str, dict[str, Any]] = {"Compare": {"metric": "clip/mean", "below": 0.2}}

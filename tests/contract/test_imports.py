@@ -8,25 +8,38 @@ from pathlib import Path
 
 from tests.contract.rooms import ROOT, SOURCES, imported, room, shown, tree
 
-BASE = {"errors", "nouns", "part", "yamlfile", "yamltext", "sdnotify"}
+BASE = {"errors", "names", "nouns", "part", "yamlfile", "yamltext", "sdnotify", "launch", "clock", "mounts"}
 ROOMS = {"discover", "settle", "score", "record", "judge", "act", "notify"}
 MAY_USE: dict[str, set[str]] = {
     "errors": set(),
-    "nouns": set(),
+    "names": set(),
+    "nouns": {"names"},
     "part": set(),
     "sdnotify": set(),
+    "launch": set(),
+    "clock": set(),
     "yamltext": {"errors"},
     "yamlfile": {"errors", "yamltext"},
+    "mounts": set(),
+    "places": {"errors", "yamlfile"},
+    "library": {"errors"},
     **dict.fromkeys(ROOMS, BASE),
-    "score": {"settle"} | BASE,
+    "score": {"settle", "pictures"} | BASE,
+    "record": {"pictures", "__init__"} | BASE,
+    "pictures": {"settle"} | BASE,
     "steps": ROOMS | BASE,
     "pipeline": {"steps"} | BASE,
-    "config": ROOMS | BASE,
+    "config": {"places"} | ROOMS | BASE,
     "assemble": {"config", "pipeline", "steps"} | ROOMS | BASE,
     "daemon": {"assemble", "config", "pipeline", "steps"} | ROOMS | BASE,
-    "view": {"config"} | ROOMS | BASE,
+    "view": {"config", "library", "pictures", "places"} | ROOMS | BASE,
+    "setup": {"config", "places", "steps", "view"} | ROOMS | BASE,
+    "byhand": {"config", "places", "steps", "view"} | ROOMS | BASE,
     "demo": BASE,
-    "cli": {"config", "daemon", "demo", "view", "__init__"} | ROOMS | BASE,
+    "doctor": {"config", "places", "steps", "view"} | ROOMS | BASE,
+    "cli": {"byhand", "config", "daemon", "demo", "doctor", "library", "places", "setup", "view", "__init__"}
+    | ROOMS
+    | BASE,
     "__main__": {"cli"},
     "__init__": set(),
 }
@@ -35,11 +48,15 @@ OPEN = {"record"}
 """Rooms whose modules are their interface; of the others only what the room's package gives may be used."""
 GUESTS = {
     "watcher.config": {"watcher.judge.files"},
-    "watcher.view.score": {"watcher.discover.plain"},
 }
 """Exceptions: modules that know one inside of a room."""
 HEAVY = {"torch", "transformers", "tensorboard", "wandb", "scipy", "apprise"}
-PROGRAMS = {"watcher/score/model.py", "watcher/demo/trainer.py", "watcher/demo/train_clip.py", "watcher/demo/seeds.py"}
+PROGRAMS = {
+    *(f"watcher/score/{name}.py" for name in ("encoder", "fast", "memory", "model", "panel", "prepare")),
+    "watcher/demo/trainer.py",
+    "watcher/demo/train_clip.py",
+    "watcher/demo/seeds.py",
+}
 """Files that are loaded for their work only, or are programs of their own."""
 
 

@@ -10,17 +10,42 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.contract.registries import make
-from watcher.discover import LAYOUTS, Facts, FoundRun, Layout, RunSettings, scan
+from watcher.discover import LAYOUTS, Facts, FoundRun, Layout, Place, RunSettings, scan
 
 EXAMPLES: dict[str, tuple[str, Facts]] = {
     "simpletuner": ("validation_images/step_100_cat_1_8x6.png", Facts(100, "cat", 1, size=(8, 6))),
+    "kohya": ("sample/000500_07_20250114093012_42.png", Facts(500, "7")),
+    "ai-toolkit": ("samples/1724085406830__000000500_7.jpg", Facts(500, "7")),
+    "onetrainer": (
+        "samples/7 - a cat/2025-01-14_09-30-12-training-sample-500-4-20.jpg",
+        Facts(500, "7 - a cat", epoch=4.0),
+    ),
     "pattern": ("samples/100_cat.png", Facts(100, "cat")),
     "plain": ("sub/cat.png", Facts(0, "sub/cat")),
 }
 """A sample's name as its trainer writes it, and what it says."""
 EVERY = pytest.mark.parametrize("layout", [make(cls) for cls in LAYOUTS], ids=lambda layout: layout.name)
 PIECES = st.sampled_from(
-    ["step_", "1", "_", "cat", "8x8", ".png", ".txt", "..", "/", "validation_images/", "samples/", "-", "é"]
+    [
+        "step_",
+        "1",
+        "_",
+        "cat",
+        "8x8",
+        ".png",
+        ".txt",
+        "..",
+        "/",
+        "validation_images/",
+        "samples/",
+        "sample/",
+        "000500_00_20250114093012",
+        "1724085406830__000000500_",
+        ".jpg",
+        "0 - a cat/2025-01-14_09-30-12-training-sample-500-4-20",
+        "-",
+        "é",
+    ]
 )
 
 
@@ -45,7 +70,7 @@ def test_a_sample_is_found_where_the_trainer_puts_it_with_what_its_name_says(lay
 @EVERY
 @given(parts=st.lists(PIECES, max_size=12), text=st.text(max_size=30))
 def test_no_name_is_a_surprise(layout: Layout, parts: list[str], text: str) -> None:
-    for name in ("".join(parts), text, f"validation_images/{text}", f"samples/{text}.png"):
+    for name in ("".join(parts), text, f"validation_images/{text}", f"samples/{text}.png", f"sample/{text}.png"):
         facts = layout.parse(PurePath(name))
         assert facts is None or (0 <= facts.step < 2**63 and 0 <= facts.index < 2**63 and facts.key)
         assert facts == layout.parse(PurePath(name))
@@ -59,21 +84,21 @@ def test_a_folder_that_is_empty_or_missing_holds_nothing(layout: Layout, tmp_pat
         folder.mkdir()
     assert layout.detect(folder) == ""
     assert list(scan(found(folder, layout))) == []
-    assert layout.checkpoints(folder) == []
-    assert layout.logging_folder(folder) is None
-    assert not layout.prompts(folder, None).texts
-    assert layout.expected(folder, None) is None
+    assert layout.checkpoints(Place(folder)) == []
+    assert layout.setup(Place(folder)).logging_folder is None
+    assert not layout.prompts(Place(folder)).texts
+    assert layout.expected(Place(folder)) is None
     assert all(place.is_relative_to(folder) for place in layout.sample_folders(folder))
 
 
 @EVERY
 def test_a_prompt_file_of_the_users_wins_and_a_missing_one_is_a_fault(layout: Layout, tmp_path: Path) -> None:
     prompts = tmp_path / "prompts.json"
-    assert str(prompts) in layout.prompts(tmp_path, prompts).fault
+    assert str(prompts) in layout.prompts(Place(tmp_path, prompts=prompts)).fault
     prompts.write_text(json.dumps({"cat": "a cat", "sub/cat": "another"}))
-    assert layout.prompts(tmp_path, prompts).texts == {"cat": "a cat", "sub/cat": "another"}
+    assert layout.prompts(Place(tmp_path, prompts=prompts)).texts == {"cat": "a cat", "sub/cat": "another"}
     prompts.write_text("{")
-    assert layout.prompts(tmp_path, prompts).fault
+    assert layout.prompts(Place(tmp_path, prompts=prompts)).fault
 
 
 @EVERY
@@ -83,9 +108,9 @@ def test_asking_writes_nothing(layout: Layout, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(b"x")
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
     layout.detect(tmp_path)
-    layout.prompts(tmp_path, None)
-    layout.expected(tmp_path, None)
-    layout.checkpoints(tmp_path)
-    layout.flaw(tmp_path, facts, 8, 6)
+    layout.prompts(Place(tmp_path))
+    layout.expected(Place(tmp_path))
+    layout.checkpoints(Place(tmp_path))
+    layout.flaw(Place(tmp_path), facts, 8, 6)
     list(scan(found(tmp_path, layout)))
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before

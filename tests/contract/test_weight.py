@@ -54,7 +54,22 @@ def loaded(folder: Path, *arguments: str) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "command", ["--help", "run --help", "status", "status --json", "show run", "check", "rules check rules.yaml"]
+    "command",
+    [
+        "--help",
+        "run --help",
+        "status",
+        "status --json",
+        "show run",
+        "check",
+        "rules check rules.yaml",
+        "init --dry-run run",
+        "service install --user --print",
+        "hold run",
+        "release run",
+        "prompts list",
+        "prompts export geneval --format kohya --sample 8",
+    ],
 )
 def test_a_command_that_does_not_score_loads_nothing_heavy(folder: Path, command: str) -> None:
     found = loaded(folder, *command.split())
@@ -64,3 +79,8 @@ def test_a_command_that_does_not_score_loads_nothing_heavy(folder: Path, command
 
 def test_help_needs_neither_store_nor_configuration(folder: Path) -> None:
     assert not loaded(folder, "--help") & {"sqlalchemy", "pydantic", "yaml", "numpy", "psutil"}
+
+
+@pytest.mark.parametrize("command", ["status", "status --json"])
+def test_status_is_asked_often_and_loads_only_what_it_needs(folder: Path, command: str) -> None:
+    assert not loaded(folder, *command.split()) & {"sqlalchemy", "numpy", "watchdog"}

@@ -11,13 +11,13 @@ import torch
 from transformers import AutoTokenizer, CLIPConfig, CLIPImageProcessor, CLIPModel
 
 from tests.service.daemons import PATIENCE, wait_for
-from tests.unit.score_models import CAPTION, Reference, copy_of_clip, picture
+from tests.unit.score_models import CAPTION, Reference, copy_of_clip, picture, scored
 from watcher.demo.stage import CLIP
 from watcher.errors import ScoreError
 from watcher.score import Job, Scored, Scorer, ScorerDown, ScorerSettings
-from watcher.score.devices import Nvml, choose_device
+from watcher.score.devices import choose_device
+from watcher.score.gpus import Nvml
 from watcher.score.model import Model
-from watcher.score.texts import TextCache
 
 pytestmark = pytest.mark.gpu
 NEAR = 1e-4
@@ -45,7 +45,7 @@ def large_clip(tmp_path: Path) -> Path:
 
 
 def scores(model: Model, jobs: list[Job]) -> list[float]:
-    return [one.cosine or 0.0 for one in model.score(jobs, TextCache(model.identity, None))]
+    return [one.cosine or 0.0 for one in scored(model, jobs)]
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def test_memory_that_runs_out_halves_the_batch_and_changes_no_score(large_clip: 
     plain = scores(model, many)
     leave(200 * 2**20)
     assert scores(model, many) == pytest.approx(plain, abs=NEAR)
-    assert model._fits < 512
+    assert model._fitting._fits < 512
 
 
 @pytest.mark.usefixtures("_little_memory")
@@ -99,7 +99,7 @@ def test_nvml_and_torch_name_the_same_gpus() -> None:
 def test_an_idle_worker_holds_no_memory_of_the_gpu(jobs: list[Job], tmp_path: Path) -> None:
     results: queue.SimpleQueue[Scored | ScorerDown] = queue.SimpleQueue()
     settings = ScorerSettings(model=str(CLIP), device="cuda:0", idle_unload="1m")
-    scorer = Scorer(settings, tmp_path / "texts", results.put)
+    scorer = Scorer({"clip": settings}, tmp_path / "texts", results.put)
     try:
         before = _used()
         scorer.submit(1, jobs)
@@ -116,3 +116,26 @@ def test_an_idle_worker_holds_no_memory_of_the_gpu(jobs: list[Job], tmp_path: Pa
 
 def _used() -> int:
     return Nvml().gpus()[0].used
+
+
+def test_a_shared_gpu_is_used_beside_a_training_and_within_its_limit(jobs: list[Job], tmp_path: Path) -> None:
+    held = torch.zeros(2**28, device="cuda:0")  # a process that computes here: `auto` would leave this GPU alone
+    results: queue.SimpleQueue[Scored | ScorerDown] = queue.SimpleQueue()
+    scorer = Scorer({"clip": ScorerSettings(model=str(CLIP), device="shared")}, tmp_path / "texts", results.put)
+    try:
+        scorer.submit(1, jobs)
+        found = results.get(timeout=PATIENCE)
+        assert isinstance(found, Scored), found
+        assert found.device.startswith("cuda:")
+        assert "kept for the training" in found.device
+    finally:
+        scorer.close()
+        del held
+
+
+def test_a_quick_model_that_moves_from_gpu_to_cpu_keeps_its_numbers(large_clip: Path, jobs: list[Job]) -> None:
+    model = Model.load(str(large_clip), "cuda")
+    on_gpu = scores(model, jobs)
+    model.encoder._model.to("cpu")
+    model.encoder.device = "cpu"
+    assert scores(model, jobs) == pytest.approx(on_gpu, abs=NEAR)

@@ -98,6 +98,9 @@ def check_whole(place: Place) -> None:
     assert place.query("SELECT id FROM outbox WHERE id NOT IN (SELECT outbox_id FROM deliveries)") == []
     assert len(place.query("SELECT id FROM actions")) <= 1
     assert place.query("SELECT rule FROM decisions GROUP BY rule HAVING count(*) > 1") == []
+    lone = "SELECT sample_id FROM image_vectors v JOIN samples s ON s.id = v.sample_id LEFT JOIN text_vectors t"
+    lone += " ON t.prompt_hash = s.prompt_hash AND t.identity = v.identity WHERE t.vector IS NULL"
+    assert place.query(lone) == []
     bare = "SELECT id FROM evaluations WHERE state = 'closed' AND id NOT IN (SELECT evaluation_id FROM metrics)"
     assert place.query(bare) == []
 

@@ -37,14 +37,20 @@ PATIENCE = 120.0
 T = TypeVar("T")
 
 
-def wait_for(condition: Callable[[], T], what: str, daemon: Daemon | None = None, patience: float = PATIENCE) -> T:
+def wait_for(
+    condition: Callable[[], T],
+    what: str,
+    daemon: Daemon | None = None,
+    patience: float = PATIENCE,
+    pause: float = 0.05,
+) -> T:
     """Wait until a condition holds and give its value; a failure shows the daemon's log."""
     deadline = time.monotonic() + patience
     while not (value := condition()):
         log = daemon.log() if daemon else ""
         assert daemon is None or daemon.poll() is None, f"the daemon ended while waiting until {what}\n{log}"
         assert time.monotonic() < deadline, f"waited in vain until {what}\n{log}"
-        time.sleep(0.05)
+        time.sleep(pause)
     return value
 
 

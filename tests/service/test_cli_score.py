@@ -7,8 +7,9 @@ import io
 import json
 import random
 import statistics
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -19,6 +20,9 @@ from tests.commands import Answer, alone, here
 from tests.service.daemons import Place
 from watcher.demo.stage import CLIP
 from watcher.demo.world import Scene, draw, scenes
+from watcher.errors import ScoreError
+from watcher.score import Job, Scored, ScorerSettings, score_images
+from watcher.score.precision import Precision
 
 SCENES: list[Scene] = scenes()[:5]
 PLACES = ("cat.png", "dog.jpg", "sub/cat.webp", "sub/deep/bird.PNG", "grey.bmp")
@@ -69,6 +73,13 @@ def test_a_plain_folder_with_prompts_beside_its_pictures(pictures: Path) -> None
         assert (image["path"], image["prompt"], image["step"]) == (str(pictures / name), scene.caption, 0)
 
 
+def test_any_precision_that_a_scorer_can_have_may_be_asked_for(pictures: Path) -> None:
+    for dtype in get_args(Precision):
+        found = score(pictures, "--dtype", dtype, "--json").json
+        assert f"/{dtype}/" in found["identity"]
+    assert score(pictures, "--dtype", "fp8").status == 2
+
+
 def test_the_shape_that_programs_rely_on(pictures: Path) -> None:
     found = score(pictures, "--json").json
     assert found["schema_version"] == 1
@@ -102,9 +113,10 @@ def test_the_table_shows_the_lowest_first_and_then_the_means(pictures: Path) -> 
     told = score(pictures).out.splitlines()
     cosines = [float(line.split()[0]) for line in told[1 : 1 + len(PLACES)]]
     assert cosines == sorted(cosines)
-    assert told[-3].split()[:3] == ["step", "variant", "clip/mean"]
-    assert told[-2].split()[:3] == ["0", "main", f"{score(pictures, '--json').json['summary']['clip/mean']:.4f}"]
+    assert told[-3].split()[:2] == ["clip/mean", "stderr"]
+    assert told[-2].split()[0] == f"{score(pictures, '--json').json['summary']['clip/mean']:.4f}"
     assert told[-1].startswith("scored by clip@")
+    assert told[-1].endswith(" on cpu")
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +136,7 @@ def test_what_cannot_be_scored_is_counted_for_what_it_is(run: Place) -> None:
     found = score(run.run, "--json").json
     states = {image["prompt_key"]: (image["state"], image["error"].split(":")[0]) for image in found["images"]}
     assert states["torn"] == ("undecodable", "not a readable image (14 bytes)")
-    assert states["wide"] == ("unscorable", "display image")
+    assert states["wide"] == ("unscorable", "cannot find the generated panel")
     assert states["stranger"] == ("unscorable", "no prompt")
     for metrics in (found["summary"], found["evaluations"][1]["metrics"]):
         assert [metrics[f"health/{name}"] for name in ("undecodable", "unscorable", "blank")] == [1, 2, 1]
@@ -173,13 +185,17 @@ def test_pictures_without_any_prompt_are_listed_and_the_way_out_is_said(tmp_path
 @pytest.mark.parametrize(
     ("arguments", "status", "said"),
     [
-        (["nope"], 2, "watcher: nope is not a folder; give a run's output folder, or a folder of pictures\n"),
+        (["nope"], 2, "watcher: nope is not there; give a run's output folder, a folder of pictures, or pictures\n"),
         (
             ["here", "--prompts", "no.json"],
             2,
             "watcher: prompt file no.json cannot be read: No such file or directory\n",
         ),
-        (["here", "--device", "gpu"], 2, "watcher: --device gpu: no such device; give auto, cpu, cuda or cuda:N\n"),
+        (
+            ["here", "--device", "gpu"],
+            2,
+            "watcher: --device gpu: give auto, shared, cpu, cuda or cuda:N\n",
+        ),
         (
             ["empty"],
             1,
@@ -200,3 +216,50 @@ def test_what_cannot_be_done_is_said_in_one_line(
     assert (answer.status, answer.out) == (status, "")
     assert answer.err.startswith(said)
     assert answer.err.count("\n") == 1
+
+
+def test_trainings_that_share_a_folder_are_scored_one_by_one(tmp_path: Path) -> None:
+    (tmp_path / "sample").mkdir()
+    captions = [scene.caption for scene in SCENES[:2]]
+    (tmp_path / "sample_prompts.txt").write_text("\n".join(captions))
+    rng = random.Random(5)
+    for name, stamps in (("first", ("20250101000000",)), ("second", ("20250102000000", "20250103000000"))):
+        for stamp in stamps:  # the second one was started twice
+            for number, scene in enumerate(SCENES[:2]):
+                draw(scene, rng).save(tmp_path / "sample" / f"{name}_000100_{number:02d}_{stamp}_42.png")
+    answer = score(tmp_path, "--json")
+    assert answer.status == 0
+    assert [one["stream"] for one in answer.json["evaluations"]] == ["first", "second"]
+    assert [(one["stream"], one["prompt"]) for one in answer.json["images"]] == [
+        (name, caption) for name in ("first", "second") for caption in captions
+    ]
+    assert all("20250102" not in one["path"] for one in answer.json["images"])
+    for one in answer.json["images"]:
+        assert one["cosine"] == pytest.approx(by_hand(Path(one["path"]), one["prompt"]), abs=1e-4)
+    told = score(tmp_path).out.splitlines()
+    assert told[0].split()[:3] == ["cosine", "stream", "step"]
+    assert [line.split()[:2] for line in told[-3:-1]] == [["first", "100"], ["second", "100"]]
+
+
+@pytest.mark.parametrize("error", [ScoreError("no memory for a single image"), RuntimeError("CUDA error: lost\nmore")])
+def test_what_was_scored_before_it_failed_is_shown_and_the_rest_named(
+    error: Exception, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(settings: ScorerSettings, jobs: Iterable[Job]) -> Iterator[Scored]:
+        yield next(score_images(settings.model_copy(update={"batch_size": 2}), jobs))
+        raise error
+
+    monkeypatch.setattr("watcher.view.score.score_images", fails)
+    answer = score(pictures, "--json")
+    assert answer.status == 1
+    states = [(one["state"], one["cosine"] is not None, one["error"]) for one in answer.json["images"]]
+    rest = ("ready", False, f"not scored: {str(error).splitlines()[0]}")
+    assert states == [("scored", True, "")] * 2 + [rest] * (len(states) - 2)
+    assert all(str(one["path"]) in answer.err for one in answer.json["images"][2:])
+    monkeypatch.setattr("watcher.view.score.score_images", lambda *_: fails_at_once())
+    assert score(pictures).status == 1
+
+
+def fails_at_once() -> Iterator[Scored]:
+    raise ScoreError("there is no such model")
+    yield

@@ -83,6 +83,7 @@ def killed_after(place: Place, seconds: float) -> None:
 def finishes(place: Place, process: psutil.Popen) -> None:
     """Let a last daemon do what is left."""
     with place.daemon() as daemon:
+        daemon.wait_ready()  # its predecessors may have left nothing to do, and SIGTERM is heard only once it is up
         verified = "SELECT 1 FROM actions WHERE state = 'verified'"
         wait_for(lambda: place.query(verified), "the training is stopped", daemon, patience=400)
         wait_for(lambda: not lives(process), "the training is gone", daemon)

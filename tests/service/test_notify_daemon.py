@@ -8,8 +8,9 @@ from pathlib import Path
 
 import yaml
 
-from tests.servers import Answer, Server, slack
+from tests.servers import Answer, Server
 from tests.service.daemons import PATIENCE, Place, wait_for
+from tests.slackapi import slack
 
 KEYS = ("kEyInPath", "kEyInQuery", "kEyOfSignature", "kEyOfSlack", "kEyOfUser", "kEyOfDeaf")
 RULES = {"version": 1, "rules": [{"name": "low", "when": "clip/mean < 1", "severity": "critical"}]}

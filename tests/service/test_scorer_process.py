@@ -3,74 +3,26 @@
 from __future__ import annotations
 
 import os
-import queue
-import random
 import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from multiprocessing import Pipe
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
 
 from tests.service.daemons import PATIENCE, lives, wait_for
+from tests.service.scorers import Bench, customise
 from watcher.demo.stage import CLIP
-from watcher.demo.world import draw, validation_scenes
-from watcher.score import Job, Scored, Scorer, ScorerDown, ScorerSettings
+from watcher.score import Scored, ScorerDown, ScorerSettings
 from watcher.score.process import COMMAND
 
 NOW = 1000.0
 LONG_PROMPT = "a small red ring " * 2000
 """Some hundred of these are more than a socket takes before its reader reads."""
-
-
-class Bench:
-    """A scorer as the daemon has it, and its queue."""
-
-    def __init__(self, folder: Path, **settings: Any) -> None:
-        self.results: queue.SimpleQueue[Scored | ScorerDown] = queue.SimpleQueue()
-        given = {"model": str(CLIP), "device": "cpu", "threads": 1, **settings}
-        self.scorer = Scorer(ScorerSettings(**given), folder / "texts", self.results.put)
-        self.image = folder / "image.png"
-        draw(validation_scenes()[0], random.Random(1)).save(self.image)
-        self.batch = 0
-
-    def submit(self, *prompts: Any) -> None:
-        self.batch += 1
-        self.scorer.submit(self.batch, [Job(number, self.image, text) for number, text in enumerate(prompts)])
-
-    def answer(self) -> Scored | ScorerDown:
-        found = self.results.get(timeout=PATIENCE)
-        assert found.batch == self.batch
-        return found
-
-    def process(self) -> psutil.Process:
-        assert self.scorer.pid is not None
-        return psutil.Process(self.scorer.pid)
-
-
-@pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Callable[..., Bench]]:
-    made: list[Bench] = []
-
-    def make(**settings: Any) -> Bench:
-        made.append(Bench(tmp_path, **settings))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.scorer.close()
-
-
-def customise(folder: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
-    """Have every Python that is started run this first, as a library with odd habits would."""
-    (folder / "site").mkdir()
-    (folder / "site" / "sitecustomize.py").write_text(text)
-    monkeypatch.setenv("PYTHONPATH", str(folder / "site"), prepend=os.pathsep)
 
 
 NOISY = """
@@ -209,7 +161,7 @@ def test_a_process_whose_daemon_closed_the_socket_ends_by_itself() -> None:
     with theirs:
         process = subprocess.Popen([*COMMAND, str(theirs.fileno())], pass_fds=[theirs.fileno()])
     with ours:
-        ours.send((ScorerSettings(model="/nowhere"), Path("/nowhere")))
+        ours.send(({"clip": ScorerSettings(model="/nowhere")}, Path("/nowhere"), {}))
     try:
         assert process.wait(PATIENCE) == 0
     finally:
@@ -222,7 +174,7 @@ import sys, time
 from pathlib import Path
 from watcher.score import Job, Scorer, ScorerSettings
 
-scorer = Scorer(ScorerSettings(model=sys.argv[1], device="cpu"), Path(sys.argv[2]), print)
+scorer = Scorer({"clip": ScorerSettings(model=sys.argv[1], device="cpu")}, Path(sys.argv[2]), print)
 scorer.submit(1, [Job(1, Path("/nowhere.png"), "a")])
 print(scorer.pid, flush=True)
 time.sleep(600)
@@ -249,3 +201,15 @@ def test_a_scorer_dies_with_its_daemon_even_while_it_hangs(tmp_path: Path) -> No
     finally:
         parent.kill()
         parent.communicate()
+
+
+def test_a_batch_says_how_long_it_took_without_the_loading_of_the_model(bench: Callable[..., Bench]) -> None:
+    one = bench()
+    one.submit("a ring")
+    first = one.answer()
+    one.submit("a ring")
+    second = one.answer()
+    assert isinstance(first, Scored)
+    assert isinstance(second, Scored)
+    assert 0 < second.seconds < 30
+    assert first.seconds > 0

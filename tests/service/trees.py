@@ -26,14 +26,14 @@ import psutil
 
 from tests.service.daemons import lives, wait_for
 from watcher import act
-from watcher.act import ProcessBackend
+from watcher.act import Caller, Output, ProcessBackend
 from watcher.nouns import FINAL, Command
 
 PRELUDE = """
 import os, signal, subprocess, sys, time
 def up(name, pid=None):
     with open(os.environ["TREES"], "a") as file:
-        file.write(f"{name} {pid or os.getpid()}\\n")
+        file.write(f"{name.replace(' ', '-')} {pid or os.getpid()}\\n")
 def rest():
     time.sleep(300)
     os._exit(0)
@@ -93,9 +93,11 @@ class Trees:
         path.write_text(f"{PRELUDE}\nup({name!r})\nrest()\n")
         return self.start([sys.executable, str(path), *arguments], **how)
 
-    def start(self, command: Sequence[str], session: bool = True, **how: Any) -> subprocess.Popen[bytes]:
+    def start(
+        self, command: Sequence[str], session: bool = True, environment: Mapping[str, str] | None = None, **how: Any
+    ) -> subprocess.Popen[bytes]:
         """Start any program; in a session, and so a process group, of its own unless told otherwise."""
-        environment = {**os.environ, "TREES": str(self._list)}
+        environment = {**os.environ, **(environment or {}), "TREES": str(self._list)}
         process = subprocess.Popen(command, env=environment, start_new_session=session, **how)
         self._started.append(process)
         return process
@@ -134,12 +136,22 @@ class Stop:
     """One stop, from `planned` on; what the daemon would ask its store for is set by the test."""
 
     def __init__(
-        self, run: Path, backend: ProcessBackend | None = None, evidence_at: float | None = None, **args: Any
+        self,
+        run: Path,
+        backend: ProcessBackend | None = None,
+        evidence_at: float | None = None,
+        *,
+        stream: str = "",
+        shared: bool = False,
+        **args: Any,
     ) -> None:
         self.run = run
+        self.stream, self.shared = stream, shared
         self.backend = backend or ProcessBackend()
         self.now = time.time() + 10  # a process and what it writes are told apart to a second
         self.no_longer: str | None = None
+        self.held: str | None = None
+        self.newest: int | None = None
         self.checkpoints: list[tuple[int, str, float]] = []
         self.seen = ["planned"]
         defaults = {"mode": "enforce", "save": "no", "wait": 60.0, "delay": 0.0, "grace": 60.0, "kill": False}
@@ -171,14 +183,13 @@ class Stop:
 
     def peek(self) -> Command:
         """Give what the next step makes of the command, without taking it."""
-        return act.step(
-            self.command,
-            self.run,
-            self.backend,
-            self.now,
-            recheck=lambda: self.no_longer,
+        ask = Caller(
             checkpoints=lambda: self.checkpoints,
+            newest=lambda: self.newest,
+            recheck=lambda: self.no_longer,
+            held=lambda: self.held,
         )
+        return act.step(self.command, Output(self.run, self.stream, self.shared), self.backend, self.now, ask)
 
     def step(self, seconds: float = 0.0) -> str:
         """Let the clock go on, then take one step; gives the new state."""

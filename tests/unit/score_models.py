@@ -12,9 +12,13 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
-from transformers import AutoImageProcessor, AutoTokenizer, CLIPModel
+from transformers import AutoImageProcessor, AutoModel, AutoTokenizer, CLIPConfig, CLIPModel
 
 from watcher.demo.stage import CLIP
+from watcher.nouns import Score
+from watcher.score import Job
+from watcher.score.model import Model
+from watcher.score.panel import Panel
 
 CAPTION = "a small red ring on a teal background"
 
@@ -34,11 +38,34 @@ def encoded(image: Image.Image, kind: str = "PNG", **more: Any) -> bytes:
     return target.getvalue()
 
 
+def scored(model: Model, jobs: Sequence[Job]) -> list[Score]:
+    """Give one model's scores, as the worker would."""
+    panel = Panel({"clip": model})
+    try:
+        return panel.score(jobs)
+    finally:
+        panel.close()
+
+
 def copy_of_clip(folder: Path, *without: str) -> Path:
     """Copy the demo's CLIP, without some of its files."""
     shutil.copytree(CLIP, folder)
     for name in without:
         (folder / name).unlink()
+    return folder
+
+
+def other_clip(folder: Path) -> Path:
+    """Make a CLIP of another kind than the demo's: random weights, GELU, pictures of 48 pixels, 32 dimensions."""
+    copy_of_clip(folder, "model.safetensors")
+    config = json.loads((CLIP / "config.json").read_text())
+    for part in ("text_config", "vision_config"):
+        config[part] |= {"hidden_act": "gelu", "projection_dim": 32}
+    config["vision_config"]["image_size"] = 48
+    torch.manual_seed(7)
+    CLIPModel(CLIPConfig(**{**config, "projection_dim": 32})).save_pretrained(folder)
+    size = {"size": {"shortest_edge": 48}, "crop_size": {"height": 48, "width": 48}}
+    change_json(folder / "preprocessor_config.json", **size)
     return folder
 
 
@@ -48,10 +75,10 @@ def change_json(path: Path, **values: Any) -> None:
 
 
 class Reference:
-    """transformers' CLIP called by hand: one image and one text at a time, fp32."""
+    """transformers' model called by hand: one image and one text at a time, fp32."""
 
     def __init__(self, folder: Path = CLIP) -> None:
-        self.model = CLIPModel.from_pretrained(folder, dtype=torch.float32).eval()
+        self.model = AutoModel.from_pretrained(folder, dtype=torch.float32).eval()
         self.processor = AutoImageProcessor.from_pretrained(folder)
         self.tokenizer = AutoTokenizer.from_pretrained(folder)
 

@@ -12,8 +12,9 @@ import pytest
 
 from tests.service.trees import Stop, restarted
 from watcher import act
-from watcher.act import Backend, ProcessBackend
+from watcher.act import Backend, Caller, Output, ProcessBackend
 from watcher.act.identity import Identity
+from watcher.clock import clock
 from watcher.nouns import FINAL
 
 Make = Callable[..., Stop]
@@ -61,6 +62,51 @@ def test_hold_vetoes_at_every_step_before_the_signal(make: Make, training: subpr
     assert stop.step() == "cancelled"
     assert "HOLD exists" in stop.proof
     assert training.poll() is None
+
+
+@pytest.mark.parametrize("state", ["waiting", "rechecked", "saving", "attempting"])
+def test_a_persons_veto_is_asked_for_at_every_step_before_the_signal(
+    make: Make, training: subprocess.Popen[bytes], state: str
+) -> None:
+    stop = reach(make(delay=60.0, save="wait" if state == "saving" else "no"), state)
+    stop.held = "held by ann at noon: demo"
+    assert stop.step() == "cancelled"
+    assert stop.proof == "held by ann at noon: demo"
+    assert training.poll() is None
+
+
+@pytest.mark.parametrize("state", ["waiting", "rechecked", "saving", "attempting"])
+def test_where_the_folder_is_away_nobody_knows_of_a_hold_and_nothing_is_done(
+    make: Make, training: subprocess.Popen[bytes], state: str
+) -> None:
+    stop = reach(make(delay=60.0, save="wait" if state == "saving" else "no"), state)
+    stop.run.rename(stop.run.with_name("away"))
+    assert stop.step() == "cancelled"
+    assert "is not there (unmounted?)" in stop.proof
+    assert stop.command.progress["withdrawn"]
+    assert training.poll() is None
+
+
+def test_while_it_waits_it_says_for_what_until_when_and_what_a_stop_would_cost_now(make: Make) -> None:
+    stop = make(delay=60.0, save="wait", wait=3600.0)
+    stop.checkpoints, stop.newest = [(100, "checkpoint-100", 0.0)], 140
+    reach(stop, "waiting")
+    assert stop.proof == f"until {clock(stop.command.created_at + 60)} it can be vetoed"
+    reach(stop, "saving")
+    assert f"next checkpoint, until {clock(stop.now + 3600)} at the latest; without one it is stopped" in stop.proof
+    assert "checkpoint-100 (step 100) would survive; steps 101 to 140 would be lost" in stop.proof
+
+
+def test_the_proof_names_the_steps_that_are_lost_for_people_and_for_programs(make: Make) -> None:
+    stop = make()
+    stop.checkpoints, stop.newest = [(100, "checkpoint-100", 0.0)], 140
+    stop.until("verified")
+    assert "Last checkpoint: checkpoint-100 (step 100); steps 101 to 140 are lost" in stop.proof
+    assert stop.command.progress["kept"] == {
+        "checkpoint": "checkpoint-100",
+        "checkpoint_step": 100,
+        "lost_steps": 40,
+    }
 
 
 def test_a_hold_that_is_a_broken_link_is_a_hold(make: Make) -> None:
@@ -115,7 +161,10 @@ def test_without_a_checkpoint_that_was_only_waited_for_it_says_what_is_lost(make
     assert stop.step(99) == "saving"
     stop.step(1)
     stop.until("verified")
-    assert "no new checkpoint within 100 s. Last checkpoint: checkpoint-100 (step 100); later steps" in stop.proof
+    assert (
+        "There was no new checkpoint within 1.67 min. Last checkpoint: checkpoint-100 (step 100); later steps"
+        in stop.proof
+    )
 
 
 def test_a_training_that_ends_while_its_checkpoint_is_awaited_is_not_waited_for(
@@ -172,7 +221,7 @@ def test_a_backend_that_cannot_stop_fails_and_says_so(make: Make) -> None:
         name = "other"
 
     stop = make()
-    done = act.step(stop.command, stop.run, Other(), stop.now, recheck=lambda: None, checkpoints=list)
+    done = act.step(stop.command, Output(stop.run), Other(), stop.now, Caller(checkpoints=list))
     assert (done.state, done.proof) == ("failed", "no backend other can stop this run")
 
 

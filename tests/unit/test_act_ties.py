@@ -17,7 +17,7 @@ OUTPUTS = """
 """
 INPUTS = """
     ckpt_dir pretrained_model_name_or_path resume_from_output load_output_dir input_dir instance_data_dir data_root
-    config dataset_config init_from eval_results d logits_from
+    config dataset_config init_from eval_results d logits_from output_name output-name
     results results_dir logdir log-dir logging_dir project_dir exp_dir experiment_dir
 """
 
@@ -83,7 +83,7 @@ def test_an_argument_may_be_anything(text: str, tmp_path: Path) -> None:
 
 def test_every_argument_is_told_with_its_option(tmp_path: Path) -> None:
     def tie(*argv: str) -> bool:
-        return bool(ties.tie_to(tmp_path, process("python", "train.py", *argv)))
+        return bool(ties.tie_to(ties.Output(tmp_path), process("python", "train.py", *argv)).kind)
 
     run = str(tmp_path)
     assert tie("--steps", "3", "--output_dir", run)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,13 @@ from tests.commands import here
 from watcher.cli.app import app
 from watcher.discover import choose_layout
 
-COMMANDS = ("demo", "check", "run", "status", "show", "score", "rules", "rules check")
+COMMANDS = (
+    *("demo", "init", "check", "doctor", "run", "status", "show", "score", "compare", "rules", "rules check"),
+    *("stop", "hold", "release", "model", "model fetch", "notify", "notify test"),
+    *("service", "service install", "service uninstall", "service status"),
+    *("prompts", "prompts list", "prompts export"),
+    *("baseline", "baseline set", "baseline show", "baseline clear"),
+)
 RULE = {"name": "low", "when": "clip/mean < 0.2", "after": "2000 steps", "for": "3 evaluations", "model": "m"}
 
 
@@ -65,7 +73,20 @@ def test_the_version_is_that_of_the_package() -> None:
 
 
 @pytest.mark.parametrize(
-    "usage", [["bogus"], ["show"], ["status", "--bogus"], ["score"], ["rules", "check"], ["show", "x", "--step", "y"]]
+    "usage",
+    [
+        ["bogus"],
+        ["show"],
+        ["status", "--bogus"],
+        ["score"],
+        ["compare"],
+        ["compare", "x"],
+        ["compare", "x", "y", "--json", "--csv"],
+        ["prompts", "export"],
+        ["rules", "check"],
+        ["show", "x", "--step", "y"],
+        ["doctor", "x"],
+    ],
 )
 def test_wrong_usage_exits_2_and_says_what_is_wrong_on_stderr(usage: list[str]) -> None:
     answer = here(*usage)
@@ -172,7 +193,7 @@ def test_check_does_not_call_a_rule_enforced_that_only_observes(place: Path) -> 
 @pytest.mark.parametrize(
     ("model", "said"),
     [
-        ("nobody/nothing", "not in the local cache; fetch it with `hf download nobody/nothing`"),
+        ("nobody/nothing", "not in the local cache; fetch it with `watcher model fetch nobody/nothing`"),
         ("./clip", "no such folder"),
         ("/not/there", "no such folder"),
         ("out", ""),
@@ -266,7 +287,9 @@ def test_who_only_looks_needs_neither_sound_rules_nor_the_secrets_of_the_daemon(
 def test_a_store_of_another_version_is_refused_without_a_traceback(place: Path) -> None:
     write(place)
     (place / "state").mkdir()
-    (place / "state" / "watcher.db").write_bytes(b"")
+    with closing(sqlite3.connect(place / "state" / "watcher.db")) as link:
+        link.execute("CREATE TABLE alembic_version AS SELECT '0000' AS version_num")
+        link.commit()
     answer = here("status")
     assert answer.status == 1
     assert str(place / "state" / "watcher.db") in answer.err

@@ -16,12 +16,17 @@ from watcher.demo.stage import CLIP
 from watcher.record import runs
 
 PAGE = (ROOT / "docs/commands.md").read_text()
-OPEN = {"metrics", "reasons", "numbers", "problems", "summary", "processes"}
-"""Values whose keys are names of other things: metrics, reasons, places."""
+OPEN = {
+    *("metrics", "reasons", "numbers", "problems", "summary", "processes", "others", "deltas_baseline", "faults"),
+    "categories",
+}
+"""Values whose keys are names of other things: metrics, reasons, places, scorers, categories."""
 VALUES = {
     *("active", "archived", "gone", "inactive", "pending", "firing", "resolved", "ok", "failing", "disabled", "unused"),
     *("running", "stopped", "died", "never", "unseen", "open", "closed", "superseded"),
-    *("scored", "unscorable", "undecodable", "blank", "HOLD", "clip/mean"),
+    *("scored", "ready", "unscorable", "undecodable", "blank", "duplicate", "HOLD", "clip/mean"),
+    *("clip/delta_baseline", "null", "status"),
+    "watcher baseline set",
 }
 """What the page says that a key may hold."""
 RULES = """
@@ -35,14 +40,14 @@ rules:
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """A world in which a rule fires, a stop is refused, and the daemon and its scorer have told of themselves."""
     world = World(tmp_path_factory.mktemp("world"), RULES, mode="enforce")
-    for step in (100, 200):
+    for step in (0, 100, 200):
         world.evaluation(step, 0.1)
     world.put(300, {"stranger": 0.1})
     world.go(3600)
     with world.store.change("test") as db:
         told = {"state": "running", "pid": 1, "host": "elsewhere", "created": 1.0}
         runs.set_fact(db, "daemon", told, 1.0)
-        runs.set_fact(db, "scorer", {"state": "ok", "reason": ""}, 1.0)
+        runs.set_fact(db, "scorer", {"state": "ok", "reason": "", "others": {}, "faults": {}}, 1.0)
     yield world
     world.end()
 
@@ -67,7 +72,7 @@ def test_the_keys_of_status_are_those_of_the_page(world: World) -> None:
     found = here("status", "--json", "-c", world.folder / "watcher.yaml").json
     assert found["runs"][0]["last_action"]
     assert found["targets"]
-    action = {"kind", "proof", "at", "rule"}
+    action = {"proof", "at", "rule"}
     assert keys(found) - action - VALUES == documented("status") - VALUES
 
 
@@ -83,11 +88,53 @@ def test_the_keys_of_score_are_those_of_the_page(world: World) -> None:
     assert keys(found) - VALUES == documented("score") - VALUES
 
 
+def test_the_keys_of_compare_are_those_of_the_page(world: World) -> None:
+    first, second = world.run, world.folder / "second"
+    config = world.folder / "watcher.yaml"
+    (second / "samples").mkdir(parents=True)
+    (second / "prompts.json").write_text((first / "prompts.json").read_text())
+    written = config.read_text()
+    config.write_text(written.replace("path: run", "path: '[rs]*[nd]'"))
+    world.restart()
+    world.run = second
+    world.evaluation(100, 0.3)
+    found = here("compare", "run", "second", "--json", "-c", config).json
+    world.run = first
+    config.write_text(written)
+    assert found["runs"][0]["steps"]
+    assert keys(found) - VALUES == documented("compare") - VALUES
+
+
+def test_the_keys_of_prompts_list_are_those_of_the_page() -> None:
+    found = here("prompts", "list", "--json").json
+    assert keys(found) == documented("prompts list")
+
+
+def test_the_keys_of_init_are_those_of_the_page(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    (world.folder / "out" / "flux" / "validation_images").mkdir(parents=True)
+    found = here("init", world.folder / "out", "--json", "-c", world.folder / "new" / "watcher.yaml").json
+    assert found["runs"]
+    assert found["rules"]
+    monkeypatch.chdir(world.folder / "out")
+    candidates = here("init", "--json").json
+    trackers = found["trackers"].keys()
+    notes = {"runs:", "null", "copied", "there", "changed"}
+    assert (keys(found) | keys(candidates)) - trackers == documented("init") - notes
+
+
+def test_the_keys_of_doctor_are_those_of_the_page(world: World) -> None:
+    found = here("doctor", "--json", "--offline", "-c", world.folder / "watcher.yaml").json
+    assert found["findings"]
+    assert keys(found) - VALUES == documented("doctor") - VALUES - {"warn", "FAIL"}
+
+
 def test_the_page_lists_the_commands_and_options_that_there_are() -> None:
     named = set(re.findall(r"^\| `watcher ([a-z]+)", PAGE, re.MULTILINE))
     assert named == {str(one.name) for one in app.registered_commands} | {
         str(one.name) for one in app.registered_groups
     }
     options = set(re.findall(r"--[a-z]+", PAGE)) - {"--help"}
-    helped = "".join(here(*name.split(), "--help").out for name in (*named - {"rules"}, "rules check"))
+    groups = {str(one.name): one.typer_instance for one in app.registered_groups}
+    inner = [f"{group} {one.name}" for group, commands in groups.items() for one in commands.registered_commands]
+    helped = "".join(here(*name.split(), "--help").out for name in (*named - groups.keys(), *inner))
     assert all(option in helped for option in options)

@@ -11,8 +11,9 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as limits
 from hypothesis import strategies as st
 
-from watcher.config import Config, find_config, load_config, load_config_rules, state_folder
+from watcher.config import Config, load_config, load_config_rules, state_folder
 from watcher.errors import ConfigError
+from watcher.places import find_config
 
 WHOLE = """
 mode: observe

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from watcher.discover import Facts
+from watcher.discover import Facts, Place
 from watcher.discover.pattern import Pattern
 
 WHOLE = (
@@ -73,13 +73,13 @@ def test_folders_may_be_globs_and_none_is_walked_twice(tmp_path: Path) -> None:
 
 def test_prompts_stand_in_a_file_or_the_fault_says_how_to_give_them(tmp_path: Path) -> None:
     (tmp_path / "prompts.txt").write_text("a cat\n")
-    assert Pattern(regex=r"(?P<step>\d)", prompts_file="prompts.txt").prompts(tmp_path, None).texts == {"0": "a cat"}
-    assert "prompts_file" in Pattern(regex=r"(?P<step>\d)").prompts(tmp_path, None).fault
+    assert Pattern(regex=r"(?P<step>\d)", prompts_file="prompts.txt").prompts(Place(tmp_path)).texts == {"0": "a cat"}
+    assert "prompts_file" in Pattern(regex=r"(?P<step>\d)").prompts(Place(tmp_path)).fault
 
 
 def test_the_number_of_images_is_the_users(tmp_path: Path) -> None:
-    assert Pattern(regex=r"(?P<step>\d)", images=4).expected(tmp_path, None) == 4
-    assert Pattern(regex=r"(?P<step>\d)").expected(tmp_path, None) is None
+    assert Pattern(regex=r"(?P<step>\d)", images=4).expected(Place(tmp_path)) == 4
+    assert Pattern(regex=r"(?P<step>\d)").expected(Place(tmp_path)) is None
 
 
 def sidecars(folder: Path, **texts: str) -> Pattern:
@@ -93,13 +93,13 @@ def sidecars(folder: Path, **texts: str) -> Pattern:
 
 def test_a_text_beside_an_image_is_its_prompt(tmp_path: Path) -> None:
     layout = sidecars(tmp_path, _1_cat="a cat\n", _2_cat="a cat", _1_dog="a dog", _1_none="")
-    found = layout.prompts(tmp_path, None)
+    found = layout.prompts(Place(tmp_path))
     assert (found.texts, found.fault) == ({"cat": "a cat", "dog": "a dog"}, "")
 
 
 def test_a_key_with_two_prompts_has_none(tmp_path: Path) -> None:
     layout = sidecars(tmp_path, _1_cat="a cat", _2_cat="a black cat", _1_dog="a dog")
-    found = layout.prompts(tmp_path, None)
+    found = layout.prompts(Place(tmp_path))
     assert found.texts == {"dog": "a dog"}
     assert "'cat'" in found.fault
     assert "2_cat.png" in found.fault

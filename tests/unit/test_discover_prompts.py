@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from watcher.discover import Prompts
-from watcher.discover.prompts import load_json, read_prompts
+from watcher.discover.prompts import read_prompts
+from watcher.launch import load_json
 
 line = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=30).map(str.strip)
 
@@ -56,11 +57,11 @@ def test_taking_comments_out_changes_no_string(value: object) -> None:
     assert load_json("# comment\n" + json.dumps(value, indent=1, ensure_ascii=False) + " # end") == value
 
 
-@pytest.mark.parametrize("text", ['{"a": ', "3", '{"a": 3}', '{"a": {"text": "b"}}', "[" * 100_000, ""])
+@pytest.mark.parametrize("text", ['{"a": ', "3", '{"a": 3}', '{"a": {"words": "b"}}', "[" * 100_000, ""])
 def test_a_broken_file_is_a_fault_with_its_name(tmp_path: Path, text: str) -> None:
     found = read(tmp_path, text)
     assert found.texts == {}
-    assert found.fault.startswith(f"prompt file {tmp_path / 'prompts.json'} is not usable: ")
+    assert found.fault.startswith(f"prompt file is not usable: {tmp_path / 'prompts.json'}:1: ")
 
 
 def test_a_file_that_is_missing_binary_or_a_folder_is_a_fault(tmp_path: Path) -> None:

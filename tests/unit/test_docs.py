@@ -10,6 +10,7 @@ import yaml
 
 from watcher.config import load_config
 from watcher.discover import Facts
+from watcher.discover.layouts import DETECTED
 from watcher.discover.pattern import Pattern
 
 ROOT = Path(__file__).parents[2]
@@ -28,7 +29,7 @@ def test_every_link_leads_to_a_file(page: Path) -> None:
     assert not broken
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/trainers.md"])
+@pytest.mark.parametrize("name", ["README.md", "docs/trainers.md", "docs/trackers.md"])
 def test_every_configuration_shown_loads(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLACK_WEBHOOK_URL", "https://hooks.slack.com/services/x")
     (tmp_path / "rules").mkdir()
@@ -47,11 +48,18 @@ def test_the_sentence_at_the_top_of_readme_is_a_rule(tmp_path: Path) -> None:
     load_config(tmp_path / "watcher.yaml")
 
 
+def test_trainers_has_a_section_for_every_layout_that_is_recognised_and_for_no_other() -> None:
+    told = re.findall(
+        r"^The layout `([\w-]+)` is for|^## (SimpleTuner)$", (ROOT / "docs/trainers.md").read_text(), re.M
+    )
+    assert sorted("".join(one).lower() for one in told) == sorted(cls.name for cls in DETECTED)
+
+
 def test_the_pattern_of_docs_reads_the_names_it_is_shown_for() -> None:
     (text,) = [text for text in blocks(ROOT / "docs/trainers.md", "yaml") if "pattern:" in text]
     pattern = Pattern.model_validate(yaml.safe_load(text)["runs"][0]["layout"]["pattern"])
-    assert pattern.parse(PurePath("sample/mylora_000500_07_20250114093012.png")) == Facts(500, "7")
-    assert pattern.parse(PurePath("sample/mylora_000500_00_20250114093012.png")) == Facts(500, "0")
+    assert pattern.parse(PurePath("sample/mine_000500_07.png")) == Facts(500, "7")
+    assert pattern.parse(PurePath("sample/mine_000500_00.png")) == Facts(500, "0")
 
 
 def test_nothing_points_outside_of_the_project() -> None:

@@ -49,6 +49,9 @@ GIVEN: list[tuple[str, dict[str, Any]]] = [
     ("A6", {"on_nan": "fire"}),
     ("A7", {"when": "clip/mean > 0.25"}),
     ("A7", {"when": "health/blank < 4"}),
+    ("A1", {"when": "siglip/min < 0.01"}),
+    ("A7", {"when": "siglip/mean > 0.05"}),
+    ("A8", {"when": "siglip/mean < 0.05"}),
 ]
 NOT_GIVEN: list[tuple[str, dict[str, Any]]] = [
     ("A1", {"when": "clip/min < 0.1", "then": "alert"}),
@@ -70,6 +73,9 @@ NOT_GIVEN: list[tuple[str, dict[str, Any]]] = [
     ("A7", {"when": "clip/mean > 0.25", "then": "alert"}),
     ("A7", {"when": "health/blank > 4"}),
     ("A7", {"when": "clip/std > 0.2"}),
+    ("A2", {"when": "siglip/mean < 0.31", "model": None}),
+    ("A8", {}),
+    ("A8", {"when": "health/blank > 4"}),
 ]
 
 
@@ -81,6 +87,11 @@ def test_advice_is_given(code: str, changed: dict[str, Any]) -> None:
 @pytest.mark.parametrize(("code", "changed"), NOT_GIVEN, ids=str)
 def test_advice_is_not_given_where_it_would_be_wrong(code: str, changed: dict[str, Any]) -> None:
     assert code not in codes(**changed)
+
+
+def test_where_the_scorers_are_known_nothing_is_said_of_them() -> None:
+    rule = Rule.model_validate({**CAREFUL, "when": "siglip/mean < 0.05"})
+    assert advise([rule], configured=True) == []
 
 
 def test_every_advice_is_tested_both_ways() -> None:

@@ -79,7 +79,7 @@ def test_no_text_makes_the_parser_crash(text: str) -> None:
         ("clip/images > 1e999", "compared with inf"),
         ({"metric": "clip/mean", "below": math.nan}, "compared with nan"),
         ("clip/maen < 0.2", "unknown metric `clip/maen`; did you mean `clip/mean`?"),
-        ("quality > 0.2", "unknown metric `quality`; known are clip/images, "),
+        ("quality > 0.2", "unknown metric `quality`; known are clip/delta_baseline, "),
         ("trainer/loss > 2", "`trainer/loss` is not available in this version"),
         ({"metric": "clip/mean"}, "give either `below` or `above`"),
         ({"metric": "clip/mean", "below": 0.2, "above": 0.1}, "give either `below` or `above`"),

@@ -14,12 +14,12 @@ import pytest
 from tests.servers import Server
 from tests.unit.test_docs import ROOT, blocks
 from watcher.config import load_config
-from watcher.judge import Rule
+from watcher.judge import Rule, State
 from watcher.notify import TARGETS, Webhook
 from watcher.notify.webhook import payload
 from watcher.nouns import FINAL, Command, Evaluation, Notice, Run, Verdict
 from watcher.record.outbox import Delivery
-from watcher.steps import routing
+from watcher.steps import protection, routing, trouble
 
 PAGE = ROOT / "docs" / "notices.md"
 EXAMPLE, SCHEMA = [json.loads(text) for text in blocks(PAGE, "json")]
@@ -34,18 +34,25 @@ def alert() -> Notice:
     metrics = {"clip/mean": 0.19, "clip/min": 0.11, "clip/max": 0.27}
     at = Evaluation(1, RUN.id, 1, 2600, "", "closed", False, True, 0.0, 0.0, metrics=metrics)
     verdict = Verdict(RULE.name, True, "clip/mean 0.19 < 0.22", numbers)
-    return replace(routing.alert(RUN, RULE, verdict, at, "enforce", 4), at=1767225600.0)
+    state = State(state="firing", count=3, needed=3, steps=(2000, 2300, 2600))
+    lowest = [("a red cube", 0.11)]
+    posted = 1767225600.0
+    return replace(routing.alert(RUN, RULE, verdict, at, "enforce", 4, lowest, state, posted), at=posted)
 
 
 def every_notice() -> list[Notice]:
     command = Command(1, RUN.id, RULE.name, "stop", {}, "verified", "low", 0.0, 0.0, 0.0, proof="gone")
     delivery = Delivery(1, "slack", 0, alert())
+    at = Evaluation(1, RUN.id, 1, 2600, "", "closed", False, True, 0.0, 0.0)
     return [
         alert(),
         routing.resolved(RUN, RULE.name, "over", 1),
         routing.history(RUN, RULE, "low"),
+        protection.cannot_judge(RUN, RULE, State(unknowns=3, reason="NaN", way_out="look"), at),
+        protection.cannot_stop(RUN, [RULE], "no process was found", 1),
+        protection.can_stop_again(RUN, [RULE], 1),
         *(routing.outcome(RUN, replace(command, state=state)) for state in sorted(FINAL)),  # type: ignore[arg-type]
-        *(make(delivery, "gone") for make in (routing.dead_target, routing.silent_target, routing.refused)),
+        *(make(delivery, "gone") for make in (trouble.dead_target, trouble.silent_target, trouble.refused)),
     ]
 
 

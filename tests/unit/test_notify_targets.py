@@ -7,7 +7,6 @@ import hmac
 import json
 import logging
 import queue
-import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,12 +17,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from tests.servers import Answer, Request, Server, slack
+from tests.servers import Answer, Request, Server
 from watcher.config import load_config
 from watcher.errors import ConfigError, DeliveryError
 from watcher.notify import Delivered, Log, NotDelivered, Postman, Slack, Target, Webhook, retry_delay
+from watcher.notify.blocks import blocks
 from watcher.notify.http import NoticeRefusedError
-from watcher.notify.slack import HEADER, SECTION, blocks, cut, escape, message
 from watcher.notify.webhook import payload
 from watcher.nouns import Notice
 
@@ -126,17 +125,6 @@ def test_a_key_beyond_ascii_still_arrives() -> None:
     assert server.heard[0].headers["Idempotency-Key"] == "gr%C3%B6%C3%9Fe:? 100%25:firing%0A"
 
 
-def test_slack_takes_the_message_and_the_notification_text() -> None:
-    with Server(slack) as server:
-        Slack(url=server.url()).send(NOTICE, NOW)
-    said = server.heard[0].json
-    assert said["text"] == "flux: low at step 100"
-    assert said["blocks"][0]["text"] == {"type": "plain_text", "text": "🚨 flux: low at step 100"}
-    assert said["blocks"][1]["text"]["text"] == "clip/mean 0.18 &lt; 0.22"
-    context = said["blocks"][2]["elements"][0]["text"]
-    assert context == ("<!date^1700000000^{date_short_pretty} {time}|2023-11-14 22:13 UTC> · critical · flux · low")
-
-
 def test_a_resolved_notice_looks_like_good_news_whatever_its_severity(caplog: pytest.LogCaptureFixture) -> None:
     good = replace(NOTICE, kind="resolved")
     assert blocks(good)[0]["text"]["text"].startswith("✅")
@@ -144,49 +132,6 @@ def test_a_resolved_notice_looks_like_good_news_whatever_its_severity(caplog: py
         Log().send(good, NOW)
         Log().send(NOTICE, NOW)
     assert [record.levelname for record in caplog.records] == ["INFO", "CRITICAL"]
-
-
-@given(TEXTS, TEXTS, TEXTS)
-def test_slack_refuses_no_notice_whatever_its_texts(title: str, text: str, run: str) -> None:
-    notice = replace(NOTICE, title=title, text=text, run=run)
-    body = json.dumps(message(notice)).encode()
-    assert slack(Request("POST", "/", {}, body)) == Answer(200, "ok")
-
-
-@given(TEXTS)
-def test_escaped_text_reads_back_as_it_was(text: str) -> None:
-    shown = escape(text)
-    assert "<" not in shown
-    assert ">" not in shown
-    assert shown.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&") == text
-
-
-@given(TEXTS, st.integers(10, 200))
-def test_a_cut_text_is_the_beginning_of_the_text(text: str, limit: int) -> None:
-    shown = cut(escape(text), limit)
-    assert len(shown.encode("utf-16-le", "surrogatepass")) // 2 <= limit
-    if shown not in (" ", escape(text)):
-        assert shown.endswith("…")
-        assert escape(text).startswith(shown[:-1])
-        assert len(shown) >= (limit - 6) // 2  # it is cut no shorter than it must
-
-
-@pytest.mark.parametrize("limit", range(10, 20))
-def test_an_escape_is_never_torn_by_a_cut(limit: int) -> None:
-    assert re.fullmatch(r"(x|&lt;)+…", cut(escape("x<" * 50), limit))
-
-
-def test_the_scripted_slack_refuses_what_slack_refuses() -> None:
-    def answer(said: Any) -> str:
-        return slack(Request("POST", "/", {}, json.dumps(said).encode())).body
-
-    section = {"type": "section", "text": {"type": "mrkdwn", "text": "x"}}
-    assert answer({"text": ""}) == "no_text"
-    assert answer({"blocks": [section] * 51}) == "invalid_blocks"
-    assert answer({"blocks": [{**section, "text": {"text": "x" * (SECTION + 1)}}]}) == "invalid_blocks"
-    assert answer({"blocks": [{**section, "text": {"text": "&am"}}]}) == "invalid_blocks"
-    long = {"type": "header", "text": {"type": "plain_text", "text": "x" * (HEADER + 1)}}
-    assert answer({"blocks": [long]}) == "invalid_blocks"
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from tests.contract.rooms import ROOT
 from watcher.cli.app import app
 from watcher.daemon import INTERRUPTED
 from watcher.pipeline import REMIND
-from watcher.steps.intake import RESCAN
+from watcher.steps.looking import RESCAN
 
 PAGE = (ROOT / "docs/operations.md").read_text()
 LINES = [line for block in re.findall(r"^```sh\n(.*?)^```", PAGE, re.M | re.S) for line in block.splitlines()]

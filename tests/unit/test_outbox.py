@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 from watcher.nouns import Notice
 from watcher.record import outbox
 from watcher.record.store import Store, open_store
+from watcher.view.queries import deliveries
 
 TARGETS = ("a", "b", "c")
 
@@ -49,7 +50,7 @@ def test_a_second_notice_of_the_same_key_changes_nothing(store: Store) -> None:
     with store.change("post") as db:
         outbox.post(db, notice("k"), ["a"], 1.0)
         outbox.post(db, Notice("k", "critical", "other", "y"), ["a", "b"], 2.0)
-        assert outbox.counts(db) == {"a": {"pending": 1}}
+        assert deliveries(db) == {"a": {"pending": 1}}
         assert outbox.due(db, 9.0, TARGETS)[0].notice == notice("k")
 
 
@@ -78,7 +79,7 @@ def test_what_waits_for_a_target_that_is_no_longer_configured_fails_with_the_rea
     with store.change("post") as db:
         outbox.post(db, notice("k"), ["a", "gone"], 1.0)
         outbox.give_up_others(db, TARGETS, "no longer configured")
-        assert outbox.counts(db) == {"a": {"pending": 1}, "gone": {"failed": 1}}
+        assert deliveries(db) == {"a": {"pending": 1}, "gone": {"failed": 1}}
         errors = db.exec_driver_sql("SELECT error FROM deliveries WHERE target = 'gone'").scalars().all()
     assert errors == ["no longer configured"]
 
@@ -94,7 +95,7 @@ def test_a_second_chance_is_given_to_what_failed_lately_for_a_target_that_is_the
         outbox.delivered(db, with_ids[3][0])
         outbox.second_chance(db, TARGETS, 100.0, 200.0)
         assert keys(db, 200.0, *TARGETS) == [("a", "new")]
-        assert outbox.counts(db) == {"a": {"failed": 1, "pending": 1, "delivered": 1}, "gone": {"failed": 1}}
+        assert deliveries(db) == {"a": {"failed": 1, "pending": 1, "delivered": 1}, "gone": {"failed": 1}}
 
 
 def test_counts_tell_pending_delivered_and_failed_of_each_target(store: Store) -> None:
@@ -103,7 +104,7 @@ def test_counts_tell_pending_delivered_and_failed_of_each_target(store: Store) -
             outbox.post(db, notice(f"k{number}"), ["a"], 1.0)
         for finish in (outbox.delivered, lambda db, one: outbox.give_up(db, one, "404")):
             finish(db, outbox.due(db, 1.0, ["a"])[0].id)
-        assert outbox.counts(db) == {"a": {"pending": 1, "delivered": 1, "failed": 1}}
+        assert deliveries(db) == {"a": {"pending": 1, "delivered": 1, "failed": 1}}
 
 
 class Outbox(RuleBasedStateMachine):
@@ -152,7 +153,7 @@ class Outbox(RuleBasedStateMachine):
     def each_target_gets_its_oldest_due_notice_and_nothing_is_lost(self) -> None:
         with self.store.read() as db:
             found = {delivery.target: delivery.notice.key for delivery in outbox.due(db, self.now, TARGETS)}
-            counts = outbox.counts(db)
+            counts = deliveries(db)
         waiting = [m for m in self.model if m["state"] == "pending" and float(str(m["at"])) <= self.now]
         assert found == {str(m["target"]): m["key"] for m in reversed(waiting)}
         for target in TARGETS:

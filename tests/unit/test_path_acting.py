@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.trainings import Start
 from tests.worlds import KEYS, World
 
 RULES = """
@@ -21,30 +20,6 @@ rules:
     then: {stop: {save: "no", delay: DELAY}}
 """
 LOW, GOOD = 0.19, 0.30
-TRAINER = "import signal, time\nprint('up', flush=True)\nwhile True: time.sleep(0.1)"
-
-Start = Callable[[Path], subprocess.Popen[bytes]]
-
-
-@pytest.fixture
-def start() -> Iterator[Start]:
-    """Starts trainings that are tied to a run by their arguments, and ends them by their own pid."""
-    started: list[subprocess.Popen[bytes]] = []
-
-    def start(run: Path) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-c", TRAINER, "--output_dir", str(run)]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True)
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"up\n"
-        started.append(process)
-        return process
-
-    yield start
-    for process in started:
-        process.kill()
-        process.wait()
-        assert process.stdout is not None
-        process.stdout.close()
 
 
 @pytest.fixture
@@ -141,11 +116,10 @@ def test_a_decision_waits_across_a_restart_and_then_acts_once(make: Callable[...
 
 def reconfigure(world: World, old: str, new: str) -> None:
     """Start a new daemon with a changed configuration."""
-    world.end()
     config = world.folder / "watcher.yaml"
     assert old in config.read_text()
     config.write_text(config.read_text().replace(old, new))
-    world.start()
+    world.restart()  # as every new daemon, without what was still on its way to the one before
     world.go()
 
 

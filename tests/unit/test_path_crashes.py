@@ -27,7 +27,8 @@ OUTCOME = {  # a notice's key begins with the run's id, which every folder has o
     "scores": "SELECT step, key, digest, count(scores.id), min(cosine) FROM samples "
     "LEFT JOIN scores ON scores.sample_id = samples.id GROUP BY samples.id",
     "evaluations": "SELECT attempt, step, state, history, complete, revision, closed_because FROM evaluations",
-    "metrics": "SELECT attempt, step, name, round(value, 9) FROM metrics JOIN evaluations ON id = evaluation_id",
+    "metrics": "SELECT attempt, step, name, round(value, 9) FROM metrics JOIN evaluations ON id = evaluation_id "
+    "WHERE name != 'lag/seconds'",  # the time that a death takes shows in it, and rightly
     "decisions": "SELECT rule, attempt, step, state, resolution, told FROM decisions",
     "actions": "SELECT rule, kind, state, proof FROM actions",
     "notices": "SELECT substr(key, instr(key, ':')), notice ->> 'kind', notice ->> 'title' FROM outbox",

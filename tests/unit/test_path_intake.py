@@ -12,7 +12,8 @@ import pytest
 
 from tests.worlds import KEYS, World, counts
 from watcher.record import evaluations, runs, samples
-from watcher.steps.intake import SLICE
+from watcher.steps.looking import SLICE
+from watcher.view.queries import latest
 from watcher.view.status import status
 
 RULES = "version: 1\nrules: [{name: low, when: clip/mean < 0.22}]\n"
@@ -95,7 +96,7 @@ def test_an_empty_prompt_is_recorded_and_never_averaged(world: World) -> None:
     assert shown(world)["metrics"]["clip/prompts"] == len(KEYS) - 1
     assert shown(world)["metrics"]["health/unscorable"] == 0
     with world.store.read() as db:
-        assert all(e.complete for e in evaluations.latest(db).values())
+        assert all(e.complete for e in latest(db).values())
 
 
 def test_a_prompt_file_that_is_edited_does_not_change_history(world: World) -> None:
@@ -113,7 +114,7 @@ def test_a_broken_prompt_file_is_told_until_it_is_mended(world: World) -> None:
     world.evaluation(100, GOOD)
     for _ in range(3):
         world.go(10)
-        assert "prompts.json is not usable" in str(status(world.store, world.now)["problems"])
+        assert "prompt file is not usable" in str(status(world.store, world.now)["problems"])
     assert shown(world)["reasons"] == {"no prompt": len(KEYS)}
     (world.run / "prompts.json").write_text(json.dumps(dict.fromkeys(KEYS, "a thing")))
     world.go(10)
@@ -184,7 +185,8 @@ def test_a_scorer_that_needs_the_user_leaves_samples_pending_and_says_why(world:
     world.scorer.broken = "model folder /nowhere does not exist"
     world.evaluation(100, GOOD)
     found = status(world.store, world.now)
-    assert found["scorer"] == {"state": "failing", "reason": "model folder /nowhere does not exist"}
+    told = found["scorer"]
+    assert (told["state"], told["reason"]) == ("failing", "model folder /nowhere does not exist")
     assert found["runs"][0]["pending"] == len(KEYS)
     assert world.pipeline.finished(world.now) == 1
     world.scorer.broken = ""

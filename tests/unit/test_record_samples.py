@@ -11,6 +11,7 @@ import pytest
 from tests.worlds import counts
 from watcher.nouns import NO_PROMPT, Run, Sample, Score
 from watcher.record import evaluations, runs, samples
+from watcher.record.scores import keep_scores, scores_of
 from watcher.record.store import Store, open_store
 from watcher.view.queries import reasons
 
@@ -205,18 +206,39 @@ def test_a_second_score_of_the_same_identity_changes_nothing(store: Store) -> No
     add(store, sample(100))
     for cosine in (0.25, 0.99):
         with store.change("score") as db:
-            samples.keep_scores(db, "clip", [Score(1, "a", cosine)], 3000.0)
+            keep_scores(db, {"clip": "a"}, [Score(1, "a", cosine, pixels="p")], 3000.0)
     with store.read() as db:
-        assert [row.cosine for row in samples.scores_of(db, 1).values()] == [0.25]
+        assert [row.cosine for row in scores_of(db, 1).values()] == [0.25]
         assert counts(db) == {"r": {"scored": 1}}
+
+
+def test_what_was_no_number_or_lacked_the_hash_of_its_pixels_is_written_anew(store: Store) -> None:
+    add(store, sample(100))
+    first = [Score(1, "a", 0.2), Score(1, "a", None, scorer="other", error="no number")]
+    second = [Score(1, "a", 0.3, pixels="p"), Score(1, "a", 0.4, scorer="other", pixels="p")]
+    for scores in (first, second):
+        with store.change("score") as db:
+            keep_scores(db, {"clip": "a", "other": "b"}, scores, 3000.0)
+    with store.read() as db:
+        found = {name: scores_of(db, 1, name)[1] for name in ("clip", "other")}
+    kept = {name: (row.cosine, row.pixels, row.error, row.scorer) for name, row in found.items()}
+    assert kept == {"clip": (0.3, "p", "", "clip"), "other": (0.4, "p", "", "other")}
+
+
+def test_what_lies_on_a_file_system_that_does_not_answer_waits(store: Store) -> None:
+    add(store, sample(100))
+    for silent, number in ((["r"], 0), ([], 1)):
+        with store.change("watch") as db:
+            runs.set_fact(db, "silent", silent, 3000.0)
+            assert len(samples.waiting(db, 9)) == number
 
 
 def test_a_score_of_other_bytes_is_not_kept(store: Store) -> None:
     add(store, sample(100))
     with store.change("score") as db:
-        samples.keep_scores(db, "clip", [Score(1, "other", 0.25)], 3000.0)
+        keep_scores(db, {"clip": "a"}, [Score(1, "other", 0.25)], 3000.0)
     with store.read() as db:
-        assert samples.scores_of(db, 1) == {}
+        assert scores_of(db, 1) == {}
         assert reasons(db)["r"] == {"changed while it was scored": 1}
 
 
@@ -230,3 +252,35 @@ def test_a_prompt_that_becomes_known_makes_its_samples_ready(store: Store) -> No
     with store.read() as db:
         assert [s.prompt for s in samples.waiting(db, 9)] == ["a cat"]
     assert states(store) == [(1, 100, "open")]
+
+
+def beside(step: int, name: str, mtime: float, digest: str) -> Sample:
+    """Make a sample of a trainer whose names bear times."""
+    return replace(sample(step, digest=digest, mtime=mtime), path=Path(f"/x/{name}.png"), again=True)
+
+
+def test_a_file_beside_an_old_sample_begins_an_attempt_even_before_that_is_closed(store: Store) -> None:
+    add(store, beside(100, "first", 2000.0, "a"), beside(100, "second", 2100.0, "b"))
+    assert states(store) == [(1, 100, "superseded"), (2, 100, "open")]
+    with store.read() as db:
+        told = [event.text for event in runs.events_of(db, "r")]
+    assert told == ["second.png was written beside first.png: the run went back to step 100"]
+
+
+def test_a_file_beside_a_sample_of_step_0_takes_its_place(store: Store) -> None:
+    add(store, beside(0, "first", 2000.0, "a"), beside(0, "second", 2100.0, "b"))
+    assert states(store) == [(1, 0, "open")]
+    with store.read() as db:
+        assert counts(db) == {"r": {"ready": 1}}
+
+
+def test_an_older_file_beside_a_sample_is_only_kept(store: Store) -> None:
+    add(store, beside(100, "second", 2100.0, "b"))
+    close_all(store)
+    torn = replace(beside(100, "torn", 1900.0, ""), state="undecodable", reason="torn")
+    add(store, beside(100, "first", 2000.0, "a"), torn, torn)
+    assert states(store) == [(1, 100, "closed")]
+    with store.read() as db:
+        assert counts(db) == {"r": {"ready": 1}}
+        assert {path.stem for path in samples.known_files(db, "r")} == {"first", "second"}
+        assert db.exec_driver_sql("SELECT count(*) FROM samples").scalar() == 2  # the torn one is looked at every time

@@ -16,9 +16,11 @@ from tests.unit.score_models import change_json, copy_of_clip
 from watcher.config import load_config
 from watcher.demo.stage import CLIP
 from watcher.errors import ConfigError, ScoreError
-from watcher.score import ScorerSettings
+from watcher.score import ScorerSettings, vision_of
 from watcher.score.checkpoint import find_checkpoint
+from watcher.score.footprint import activations
 from watcher.score.model import Model
+from watcher.score.precision import Precision
 
 HUB_ID = "openai/clip-vit-base-patch32"
 
@@ -57,7 +59,7 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
     "no configuration": (lambda f: (f / "config.json").unlink(), "it has no config.json"),
     "broken configuration": (lambda f: (f / "config.json").write_text("{"), "its config.json is broken"),
     "configuration of another kind": (lambda f: (f / "config.json").write_text("[]"), "its config.json is broken"),
-    "another model": (lambda f: change_json(f / "config.json", model_type="bert"), "of type bert, not a CLIP"),
+    "another model": (lambda f: change_json(f / "config.json", model_type="bert"), "of type bert, none that scores"),
     "no weights": (lambda f: (f / "model.safetensors").unlink(), "it has no weights"),
     "half of the weights": (cut, "incomplete metadata"),
     "a pointer of git-lfs": (lambda f: (f / "model.safetensors").write_text("version https://git-lfs"), "header"),
@@ -92,7 +94,9 @@ def test_a_folder_that_is_no_whole_clip_says_what_is_wrong_and_what_was_expected
     assert caught.value.permanent
     assert str(caught.value).startswith(f"model folder {folder}: ")
     assert reason in str(caught.value)
-    assert "expected a CLIP model as transformers' save_pretrained writes it: config.json" in str(caught.value)
+    assert "expected a CLIP model, or one like it, as transformers' save_pretrained writes it: config.json" in str(
+        caught.value
+    )
 
 
 def test_a_tokenizer_with_more_tokens_than_the_model_is_refused(tmp_path: Path) -> None:
@@ -105,7 +109,7 @@ def test_a_tokenizer_with_more_tokens_than_the_model_is_refused(tmp_path: Path) 
 
 
 def test_a_hub_id_that_is_not_in_the_cache_says_how_to_fetch_it_and_downloads_nothing() -> None:
-    with pytest.raises(ScoreError, match=f"`hf download {HUB_ID}`") as caught:
+    with pytest.raises(ScoreError, match=f"`watcher model fetch {HUB_ID}`") as caught:
         find_checkpoint(HUB_ID)
     assert caught.value.permanent
 
@@ -135,7 +139,7 @@ def test_a_hub_id_that_is_only_half_in_the_cache_says_what_is_missing_and_how_to
     with pytest.raises(ScoreError) as caught:
         Model.load(HUB_ID, "cpu")
     assert f"model {HUB_ID} (cached in {snapshot}): it has no weights" in str(caught.value)
-    assert f"`hf download {HUB_ID}` fetches what is missing" in str(caught.value)
+    assert f"`watcher model fetch {HUB_ID}` fetches what is missing" in str(caught.value)
 
 
 def test_a_gpu_that_is_not_there_is_the_users_to_mend() -> None:
@@ -165,6 +169,18 @@ def test_whatever_changes_the_number_changes_the_identity(what: str, tmp_path: P
     CHANGES[what](folder)
     (now,) = tmp_path.iterdir()
     assert find_checkpoint(str(now)).identity() != before
+
+
+def test_the_precision_is_part_of_the_identity() -> None:
+    identities = {find_checkpoint(str(CLIP)).identity(dtype) for dtype in ("fp32", "bf16", "fp16")}
+    assert len(identities) == 3
+
+
+def test_a_siglip_of_variable_resolution_is_refused_by_name(tmp_path: Path) -> None:
+    folder = copy_of_clip(tmp_path / "clip")
+    change_json(folder / "config.json", model_type="siglip2")
+    with pytest.raises(ScoreError, match="NaFlex"):
+        find_checkpoint(str(folder))
 
 
 def test_what_changes_no_number_changes_no_identity(tmp_path: Path) -> None:
@@ -216,3 +232,27 @@ def test_on_the_command_line_a_relative_folder_counts_from_where_one_is(
 def test_a_home_of_nobody_is_a_fault_of_the_configuration(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no such user: ~nobody-of-that-name"):
         model_in(tmp_path / "watcher.yaml", "~nobody-of-that-name/clip")
+
+
+def test_the_memory_that_a_model_needs_counts_its_weights_in_fp32(tmp_path: Path) -> None:
+    folder = copy_of_clip(tmp_path / "clip")
+    weights = (folder / "model.safetensors").stat().st_size
+    change_json(folder / "config.json", dtype="float32")
+    whole = find_checkpoint(str(folder)).memory()
+    change_json(folder / "config.json", dtype="float16")
+    assert find_checkpoint(str(folder)).memory() == whole + weights
+    assert weights < whole < weights + 2 * 2**30
+
+
+@pytest.mark.parametrize("dtype", ["bf16", "fp16"])
+def test_half_precision_needs_half_the_room_whatever_weights_are_stored_in(dtype: Precision, tmp_path: Path) -> None:
+    folder = copy_of_clip(tmp_path / "clip")
+    stored, found = (folder / "model.safetensors").stat().st_size, find_checkpoint(str(folder))
+    vision = vision_of(folder)
+    assert vision is not None
+    batch = activations(vision, 8) - activations(vision, 8, 2)
+    assert batch > 0
+    change_json(folder / "config.json", dtype="float32")
+    assert found.memory(8) - found.memory(8, dtype) == stored - stored // 2 + batch
+    change_json(folder / "config.json", dtype="float16")
+    assert found.memory(8) - found.memory(8, dtype) == stored + batch

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import struct
+import warnings
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -14,8 +18,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tests.unit.score_models import encoded, picture
-from watcher.score import Job
-from watcher.score.images import Picture, Pixels, decode, health, load_all, to_rgb
+from watcher.pictures import decode, to_rgb
+from watcher.score import Job, images
+from watcher.score.health import health
+from watcher.score.images import Loader, Picture, Pixels, Prepare
 
 GOOD = encoded(picture())
 
@@ -24,8 +30,18 @@ def prepare(image: Image.Image) -> Pixels:
     return np.asarray(image, dtype=np.float32).transpose(2, 0, 1)
 
 
+def load_all(jobs: Sequence[Job], prepare: Prepare = prepare) -> list[Picture]:
+    loader = Loader([prepare], 4)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # as in the worker
+        try:
+            return loader.begin(jobs).result()
+        finally:
+            loader.close()
+
+
 def load(path: Path, **more: object) -> Picture:
-    (found,) = load_all([Job(1, path, "a", **more)], prepare, 1)  # type: ignore[arg-type]
+    (found,) = load_all([Job(1, path, "a", **more)])  # type: ignore[arg-type]
     return found
 
 
@@ -55,8 +71,8 @@ def test_a_bad_file_is_an_error_of_itself_and_its_neighbours_are_loaded(kind: st
     (tmp_path / "bad.png").write_bytes(data)
     (tmp_path / "good.png").write_bytes(GOOD)
     jobs = [Job(number, tmp_path / f"{name}.png", "a") for number, name in enumerate(["good", "bad", "good"])]
-    first, bad, last = load_all(jobs, prepare, 4)
-    assert bad.pixels is None
+    first, bad, last = load_all(jobs)
+    assert bad.pixels == ()
     assert bad.error.startswith("not a readable image: ")
     assert reason in bad.error
     assert bad.digest == hashlib.sha256(data).hexdigest()
@@ -74,7 +90,7 @@ def test_what_the_model_cannot_prepare_is_an_error_of_that_image(tmp_path: Path)
         raise MemoryError
 
     (tmp_path / "a.png").write_bytes(GOOD)
-    (found,) = load_all([Job(1, tmp_path / "a.png", "a")], refuse, 1)
+    (found,) = load_all([Job(1, tmp_path / "a.png", "a")], refuse)
     assert found.error == "not a readable image: MemoryError"
 
 
@@ -93,7 +109,7 @@ def test_a_damaged_picture_is_loaded_or_refused_and_never_raises(
     path = tmp_path_factory.getbasetemp() / "damaged.png"
     path.write_bytes(GOOD[:place] + bytes([byte]) + GOOD[place + 1 :])
     found = load(path)
-    assert (found.pixels is None) == bool(found.error)
+    assert (found.pixels == ()) == bool(found.error)
 
 
 def test_exif_that_cannot_be_read_turns_nothing(tmp_path: Path) -> None:
@@ -103,8 +119,7 @@ def test_exif_that_cannot_be_read_turns_nothing(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(plain[:2] + segment + plain[2:])
     found = load(tmp_path / "a.jpg")
     assert found.error == ""
-    assert found.pixels is not None
-    assert found.pixels.shape == (3, 40, 50)
+    assert found.pixels[0].shape == (3, 40, 50)
 
 
 def test_a_warning_of_the_decoder_is_no_error(tmp_path: Path) -> None:
@@ -161,3 +176,31 @@ def test_only_a_picture_of_one_colour_is_blank() -> None:
 def test_a_blank_picture_of_the_path_is_marked_before_the_model_prepares_it(tmp_path: Path) -> None:
     Image.new("RGB", (8, 8)).save(tmp_path / "black.png")
     assert load(tmp_path / "black.png").health == ("blank",)
+
+
+class Moody(type(Path())):  # type: ignore[misc]
+    """A file that cannot be read for so many times."""
+
+    moods: ClassVar[list[OSError]] = []
+
+    def read_bytes(self) -> bytes:
+        if self.moods:
+            raise self.moods.pop()
+        return super().read_bytes()  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize(("times", "error"), [(1, ""), (3, ""), (4, "cannot be read: Stale file handle")])
+def test_what_may_pass_is_tried_again_a_few_times(
+    times: int, error: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(images, "PAUSES", (0, 0, 0))
+    path = Moody(tmp_path / "a.png")
+    path.write_bytes(GOOD)
+    monkeypatch.setattr(Moody, "moods", [OSError(errno.ESTALE, "Stale file handle") for _ in range(times)])
+    assert load(path).error == error
+
+
+def test_what_will_not_pass_is_said_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "PAUSES", (1000,))
+    monkeypatch.setattr(Moody, "moods", [PermissionError(errno.EACCES, "Permission denied")])
+    assert load(Moody(tmp_path / "a.png")).error == "cannot be read: Permission denied"

@@ -53,6 +53,7 @@ def test_without_a_scored_image_there_are_only_counts() -> None:
         "clip/images": 0,
         "clip/truncated": 0,
         "health/blank": 1,
+        "health/duplicate": 0,
         "health/undecodable": 3,
         "health/unscorable": 2,
     }

@@ -11,12 +11,13 @@ import pytest
 import torch
 from transformers import AutoImageProcessor, AutoTokenizer, CLIPModel
 
-from tests.unit.score_models import CAPTION, picture
+from tests.unit.score_models import CAPTION, picture, scored
 from watcher.demo.stage import CLIP
 from watcher.errors import ScoreError
 from watcher.score import Job, ScorerSettings, score_images
-from watcher.score.model import Model, set_threads
-from watcher.score.texts import TextCache
+from watcher.score.encoder import Encoder
+from watcher.score.memory import set_threads
+from watcher.score.model import Model
 
 
 class Small(CLIPModel):
@@ -45,7 +46,7 @@ def parts() -> tuple[Any, Any]:
 
 
 def wrapped(model: CLIPModel) -> Model:
-    return Model(model, *parts(), "small", "cpu")
+    return Model(Encoder(model, *parts(), "small", "cpu"))
 
 
 @pytest.fixture
@@ -69,23 +70,23 @@ def jobs(tmp_path: Path) -> list[Job]:
 def test_too_little_memory_halves_the_batch_and_changes_no_score(
     error: Exception, small: Small, jobs: list[Job]
 ) -> None:
-    plain = wrapped(small).score(jobs, TextCache("x", None))
+    plain = scored(wrapped(small), jobs)
     assert small.sizes == [7]
     small.sizes.clear()
     small.room, small.error = 2, lambda: error
     model = wrapped(small)
-    scores = model.score(jobs, TextCache("x", None))
+    scores = scored(model, jobs)
     assert small.sizes == [7, 3, 1, 1, 1, 1, 1, 1, 1]
     assert [one.cosine for one in scores] == pytest.approx([one.cosine for one in plain], abs=1e-6)
     small.sizes.clear()
-    model.score(jobs, TextCache("x", None))
+    scored(model, jobs)
     assert small.sizes == [1] * 7  # it has learned what fits
 
 
 def test_no_memory_for_even_one_image_blames_no_image(small: Small, jobs: list[Job]) -> None:
     small.room = 0
     with pytest.raises(ScoreError, match="no memory for one image on cpu: CUDA out of memory") as caught:
-        wrapped(small).score(jobs, TextCache("x", None))
+        scored(wrapped(small), jobs)
     assert not caught.value.permanent
     assert small.sizes == [7, 3, 1]
 
@@ -93,7 +94,7 @@ def test_no_memory_for_even_one_image_blames_no_image(small: Small, jobs: list[J
 def test_any_other_error_of_the_model_is_not_taken_for_missing_memory(small: Small, jobs: list[Job]) -> None:
     small.room, small.error = 2, lambda: RuntimeError("CUDA error: an illegal memory access was encountered")
     with pytest.raises(RuntimeError, match="illegal memory access"):
-        wrapped(small).score(jobs, TextCache("x", None))
+        scored(wrapped(small), jobs)
     assert small.sizes == [7]
 
 
@@ -101,17 +102,17 @@ def test_any_other_error_of_the_model_is_not_taken_for_missing_memory(small: Sma
 def test_a_cosine_that_is_no_number_is_an_error_and_never_a_score(value: float, small: Small, jobs: list[Job]) -> None:
     with torch.no_grad():
         small.text_model.embeddings.token_embedding.weight[6] = value  # "background": in every one of these prompts
-    scores = wrapped(small).score([*jobs, Job(7, jobs[0].path, "red")], TextCache("x", None))
+    scores = scored(wrapped(small), [*jobs, Job(7, jobs[0].path, "red")])
     assert [one.cosine for one in scores[:-1]] == [None] * 7
     assert {one.error for one in scores[:-1]} == {"the model gave nan instead of a number"}
     assert scores[-1].cosine is not None
 
 
 def test_bad_files_among_good_ones_shift_no_score_to_another_image(small: Small, jobs: list[Job]) -> None:
-    plain = {one.sample_id: one.cosine for one in wrapped(small).score(jobs, TextCache("x", None))}
+    plain = {one.sample_id: one.cosine for one in scored(wrapped(small), jobs)}
     jobs[1].path.write_bytes(b"")
     jobs[4].path.unlink()
-    scores = wrapped(small).score(jobs, TextCache("x", None))
+    scores = scored(wrapped(small), jobs)
     assert [one.sample_id for one in scores if one.error] == [1, 4]
     good = {one.sample_id: one.cosine for one in scores if not one.error}
     assert good == pytest.approx({number: plain[number] for number in good}, abs=1e-6)
@@ -119,14 +120,14 @@ def test_bad_files_among_good_ones_shift_no_score_to_another_image(small: Small,
 
 def test_nothing_but_bad_files_needs_no_model(small: Small, jobs: list[Job]) -> None:
     jobs[0].path.write_bytes(b"")
-    (found,) = wrapped(small).score(jobs[:1], TextCache("x", None))
+    (found,) = scored(wrapped(small), jobs[:1])
     assert found.error
     assert small.sizes == []
 
 
 def test_a_cache_that_cannot_be_written_fails_no_score(small: Small, jobs: list[Job], tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    scores = wrapped(small).score(jobs, TextCache("x", tmp_path / "file"))
+    scores = scored(wrapped(small), jobs)
     assert all(one.cosine is not None for one in scores)
 
 
@@ -147,7 +148,7 @@ def over_one() -> torch.Tensor:
 
 def test_a_cosine_never_leaves_its_range_by_rounding(jobs: list[Job]) -> None:
     assert (over_one() * over_one()).sum() > 1
-    scores = wrapped(Same.from_pretrained(CLIP)).score(jobs, TextCache("x", None))
+    scores = scored(wrapped(Same.from_pretrained(CLIP)), jobs)
     assert {one.cosine for one in scores} == {1.0}
 
 
@@ -166,11 +167,15 @@ def test_the_cpu_is_left_to_the_training_but_for_a_quarter_of_its_cores() -> Non
 
 def test_scoring_at_once_goes_in_batches_and_keeps_the_order(jobs: list[Job]) -> None:
     settings = ScorerSettings(model=str(CLIP), device="cpu", batch_size=3)
-    identity, scores = score_images(settings, jobs)
-    assert identity == Model.load(str(CLIP), "cpu").identity
+    batches = list(score_images(settings, jobs))
+    scores = [score for batch in batches for score in batch.scores]
+    assert {(batch.identity, batch.device) for batch in batches} == {(Model.load(str(CLIP), "cpu").identity, "cpu")}
+    assert [len(batch.scores) for batch in batches] == [3, 3, 1]
     assert [one.sample_id for one in scores] == list(range(7))
     assert all(one.cosine is not None for one in scores)
+    half = next(iter(score_images(settings.model_copy(update={"dtype": "bf16"}), jobs))).identity
+    assert half == Model.load(str(CLIP), "cpu", dtype="bf16").identity != batches[0].identity
 
 
 def test_scoring_nothing_loads_nothing() -> None:
-    assert score_images(ScorerSettings(model="/nowhere"), []) == ("", [])
+    assert list(score_images(ScorerSettings(model="/nowhere"), [])) == []

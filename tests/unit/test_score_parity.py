@@ -11,11 +11,10 @@ import torch
 from PIL import Image, ImageOps
 from transformers import CLIPModel
 
-from tests.unit.score_models import CAPTION, Reference, copy_of_clip, encoded, picture
+from tests.unit.score_models import CAPTION, Reference, copy_of_clip, encoded, picture, scored
 from watcher.demo.stage import CLIP
 from watcher.score import Job
 from watcher.score.model import Model
-from watcher.score.texts import TextCache
 
 NEAR = 1e-4
 
@@ -31,7 +30,7 @@ def model() -> Model:
 
 
 def score(model: Model, path: Path, prompt: str = CAPTION, **more: object) -> float:
-    (found,) = model.score([Job(1, path, prompt, **more)], TextCache(model.identity, None))  # type: ignore[arg-type]
+    (found,) = scored(model, [Job(1, path, prompt, **more)])  # type: ignore[arg-type]
     assert found.error == ""
     assert found.cosine is not None
     return found.cosine
@@ -72,6 +71,12 @@ KINDS = {
     "rgba": encoded(see_through()),
     "grey with alpha": encoded(see_through().convert("LA")),
     "cmyk": encoded(picture().convert("CMYK"), "JPEG"),
+    "progressive jpeg": encoded(picture(), "JPEG", progressive=True),
+    "grey jpeg": encoded(picture().convert("L"), "JPEG"),
+    "animated webp": encoded(
+        picture(), "WEBP", lossless=True, save_all=True, append_images=[picture(seed=1), picture(seed=2)]
+    ),
+    "animated png": encoded(picture(), save_all=True, append_images=[picture(seed=1), picture(seed=2)]),
     "animated": encoded(picture(), "GIF", save_all=True, append_images=[picture(seed=1), picture(seed=2)]),
 }
 
@@ -118,8 +123,7 @@ def test_a_long_prompt_is_cut_before_its_end_token(model: Model, reference: Refe
     prompt = " and ".join([CAPTION] * 6)
     whole = reference.tokenizer(prompt, verbose=False)["input_ids"]
     kept = [*whole[:15], reference.tokenizer.eos_token_id]  # the demo's CLIP has a context of 16
-    texts = TextCache(model.identity, None)
-    (found,) = model.score([Job(1, tmp_path / "a.png", prompt)], texts)
+    (found,) = scored(model, [Job(1, tmp_path / "a.png", prompt)])
     assert found.cosine == pytest.approx(reference.cosine_of_tokens(picture(), kept), abs=NEAR)
     assert found.truncated
 
@@ -127,7 +131,7 @@ def test_a_long_prompt_is_cut_before_its_end_token(model: Model, reference: Refe
 def test_a_prompt_of_just_the_context_is_not_called_truncated(model: Model, tmp_path: Path) -> None:
     picture().save(tmp_path / "a.png")
     prompts = [" ".join(["red"] * number) for number in (13, 14, 15)]  # and two tokens for start and end
-    scores = model.score([Job(1, tmp_path / "a.png", text) for text in prompts], TextCache(model.identity, None))
+    scores = scored(model, [Job(1, tmp_path / "a.png", text) for text in prompts])
     assert [one.truncated for one in scores] == [False, False, True]
 
 
@@ -140,7 +144,7 @@ def test_a_batch_gives_what_each_image_gives_alone_in_its_order(
     for number, image in enumerate(pictures):
         image.save(tmp_path / f"{number}.png")
     jobs = [Job(number, tmp_path / f"{number}.png", text) for number, text in enumerate(prompts)]
-    scores = model.score(jobs, TextCache(model.identity, None))
+    scores = scored(model, jobs)
     expected = [reference.cosine(image, text) for image, text in zip(pictures, prompts, strict=True)]
     assert [one.sample_id for one in scores] == list(range(len(jobs)))
     assert [one.cosine for one in scores] == pytest.approx(expected, abs=NEAR)

@@ -17,11 +17,12 @@ RULES = "version: 1\nrules: [{name: low, when: clip/mean < 0.1}]\n"
 
 
 class Fragile(ScriptedScorer):
-    """Fails as it is told: `poison` images crash it, `refuse` fails every batch and blames no image."""
+    """Fails as it is told: `poison` images crash it, `kills` do so once each; `refuse` blames no image."""
 
     def __init__(self) -> None:
         super().__init__()
         self.poison: set[str] = set()
+        self.kills = 0
         self.refuse = ""
         self.batches: list[list[str]] = []
 
@@ -30,7 +31,8 @@ class Fragile(ScriptedScorer):
         self.batches.append(sorted(names))
         if self.refuse:
             self.results.append(ScorerDown(self.refuse, False, batch, blame=False))
-        elif self.poison & set(names):
+        elif self.kills or self.poison & set(names):
+            self.kills = max(0, self.kills - 1)
             self.results.append(ScorerDown("the scorer's process ended with signal 11", False, batch))
         else:
             super().submit(batch, jobs)
@@ -63,17 +65,21 @@ def test_an_image_that_crashes_the_scorer_is_found_and_the_others_are_scored(wor
         world.go(60)
     reason = "crashed the scorer: the scorer's process ended with signal 11"
     assert run(world) == {"pending": 0, "undecodable": 1, "reasons": {reason: 1}}
-    assert scorer.batches[0] == list(KEYS)
-    assert all(len(batch) == 1 for batch in scorer.batches[1:])
-    assert scorer.batches.count(["c"]) == 2  # and once with all others
-    assert sorted(batch[0] for batch in scorer.batches if batch not in (["c"], list(KEYS))) == sorted(set(KEYS) - {"c"})
+    assert scorer.batches[:2] == [list(KEYS), list(KEYS)]  # the first crash may not have been an image's doing
+    assert sorted(scorer.batches[2:]) == [["a"], ["b"], ["c"], ["c"], *([key] for key in "defgh")]
+
+
+def test_a_crash_that_was_no_images_doing_costs_one_batch_more(world: World, scorer: Fragile) -> None:
+    scorer.kills = 1
+    world.evaluation(100, 0.3)
+    world.go(60)
+    assert run(world)["pending"] == 0
+    assert scorer.batches == [list(KEYS), list(KEYS)]
 
 
 def test_after_a_crash_images_that_were_not_there_are_scored_together(world: World, scorer: Fragile) -> None:
-    scorer.poison = {"c"}
+    scorer.kills = 2
     world.evaluation(100, 0.3)
-    scorer.poison = set()
-    world.go(60)
     world.go(60)
     assert run(world)["pending"] == 0
     scorer.batches.clear()
@@ -109,9 +115,22 @@ def test_a_suspect_never_goes_together_with_an_image_that_was_not_there(world: W
     world.go()
     for _ in range(4):
         world.go(60)
-    assert scorer.batches[:3] == [["a", "b"], ["a"], ["c", "d"]]
     assert run(world)["undecodable"] == 1
-    assert not [batch for batch in scorer.batches[1:] if len(batch) > 1 and {"a", "b"} & set(batch)]
+    assert scorer.batches == [["a", "b"], ["a", "b"], ["c", "d"], ["a"], ["a"], ["b"]]
+
+
+def test_after_each_crash_it_is_the_turn_of_images_that_were_not_there(world: World, scorer: Fragile) -> None:
+    world.evaluation(50, 0.3)
+    scorer.batches.clear()
+    scorer.poison = {"a"}
+    world.put(100, {"a": 0.3})
+    world.go(5)
+    assert scorer.batches[:2] == [["a"], ["a"]]
+    scorer.batches.clear()
+    world.put(200, {"b": 0.3})
+    world.go(60)
+    assert scorer.batches == [["b"], ["a"]]  # the younger one waits for no more than one crash
+    assert run(world)["undecodable"] == 1
 
 
 def test_a_failure_that_no_image_is_to_blame_for_never_costs_an_image(world: World, scorer: Fragile) -> None:
@@ -120,12 +139,25 @@ def test_a_failure_that_no_image_is_to_blame_for_never_costs_an_image(world: Wor
     for _ in range(10):
         world.go(70)
     assert run(world) == {"pending": len(KEYS), "undecodable": 0, "reasons": {}}
-    assert status(world.store, world.now)["scorer"] == {"state": "failing", "reason": scorer.refuse}
+    told = status(world.store, world.now)["scorer"]
+    assert (told["state"], told["reason"]) == ("failing", scorer.refuse)
     assert all(batch == list(KEYS) for batch in scorer.batches)
     scorer.refuse = ""
     world.go(70)
     assert run(world)["pending"] == 0
     assert status(world.store, world.now)["scorer"]["state"] == "ok"
+
+
+def test_a_failure_that_lasts_for_days_is_tried_every_minute_all_the_while(world: World, scorer: Fragile) -> None:
+    scorer.refuse = "no GPU answers"
+    world.put(100, {"a": 0.3})
+    world.go(5)
+    for _ in range(1100):
+        down = ScorerDown(scorer.refuse, False, 0, blame=False)
+        world.pipeline.scoring.fail(down, world.now)
+    scorer.refuse = ""
+    world.go(61)
+    assert run(world)["pending"] == 0
 
 
 def test_a_failure_that_does_not_pass_ends_a_single_run_with_an_error(world: World, scorer: Fragile) -> None:

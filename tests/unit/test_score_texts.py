@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from watcher.score import texts
 from watcher.score.texts import TextCache, Vector
 
 
@@ -123,3 +124,18 @@ def test_many_prompts_are_encoded_in_parts_and_all_of_them() -> None:
     cache = filled(None, prompts, encoder)
     assert encoder.asked == prompts
     assert (cache.vector("prompt 149") == Encoder()(["prompt 149"])[0][0]).all()
+
+
+def test_no_more_prompts_stay_in_memory_than_are_allowed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(texts, "MOST", 10)
+    for folder in (tmp_path, None):
+        encoder = Encoder()
+        cache = TextCache("one", folder)
+        for start in range(0, 100, 5):
+            some = [f"prompt {number}" for number in range(start, start + 5)]
+            cache.fill(some, encoder)
+            assert [cache.truncated(prompt) for prompt in some] == [False] * 5
+            assert len(cache._known) <= 10 + 5
+        cache.fill(["prompt 0"], encoder)
+        assert (cache.vector("prompt 0") == Encoder()(["prompt 0"])[0][0]).all()
+        assert encoder.asked.count("prompt 0") == (1 if folder else 2)

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import insert
 
 from tests.unit.test_tensorboard import curve
-from watcher.nouns import Run, Sample
+from watcher.nouns import Run, Sample, Setup
 from watcher.record import evaluations, runs, tables
 from watcher.record.store import Store, open_store
 from watcher.record.tensorboard import TensorBoard
@@ -34,7 +34,7 @@ class Desk:
 
     def open(self) -> None:
         self.store: Store = open_store(self.state, lambda change, side: self.boundary(change, side))
-        logs = lambda run: run.path / "logs"  # noqa: E731
+        logs = lambda run: Setup(logging_folder=run.path / "logs")  # noqa: E731
         self.step = Mirroring(self.store, {"tensorboard": self.tracker}, logs, self.state)
 
     def boundary(self, change: str, side: str) -> None:

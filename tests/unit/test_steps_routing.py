@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.worlds import KEYS, World
-from watcher.judge import Rule
+from watcher.act import kept
+from watcher.judge import Rule, State
 from watcher.notify import Log, Slack, Target, Webhook
 from watcher.nouns import Command, Evaluation, Mode, Notice, Run, Sample, Severity, Verdict
 from watcher.record import outbox, samples
 from watcher.record.outbox import Delivery
+from watcher.record.scores import scores_of
 from watcher.record.store import Store, open_store
-from watcher.steps import routing
+from watcher.steps import routing, trouble
 from watcher.steps.routing import Routes
+from watcher.view.queries import deliveries
 
 RUN = Run(id="r1", name="flux", path=Path("/data/flux"), layout="p", mode="enforce")
 OBSERVED = Run(id="r1", name="flux", path=Path("/data/flux"), layout="p", mode="observe")
@@ -48,7 +52,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 def wanted(store: Store, targets: list[Target], notice: Notice, without: str = "") -> set[str]:
     with store.change("post") as db:
         Routes(targets).post(db, notice, 50.0, without)
-        return set(outbox.counts(db))
+        return set(deliveries(db))
 
 
 @pytest.mark.parametrize(
@@ -96,6 +100,12 @@ def test_an_alert_names_run_rule_step_value_and_threshold() -> None:
         "attempt": 2,
         "path": "/data/flux",
         "mode": "enforce",
+        "intention": "",
+        "reason": "clip/mean 0.18 < 0.22",
+        "description": "The LoRA does not learn",
+        "metric": "clip/mean",
+        "sign": "<",
+        "note": routing.LIMITS_OF_THE_NUMBER,
         "lowest": [],
         "numbers": {"clip/mean": 0.18, "threshold": 0.22},
         "metrics": {"clip/mean": 0.18},
@@ -117,10 +127,27 @@ def test_an_observed_alert_promises_no_stop_and_says_where_to_allow_it(run: Run,
     assert "HOLD" not in text
 
 
-def test_an_enforced_alert_says_when_it_stops_and_which_file_prevents_it() -> None:
-    text = routing.alert(RUN, rule(then={"stop": {"delay": "10m"}}), FIRES, AT, "enforce").text
-    assert "It will be stopped in 10 min at the earliest" in text
-    assert "no file /data/flux/HOLD is there" in text
+def test_an_enforced_alert_says_when_it_stops_and_how_anybody_can_veto_it() -> None:
+    notice = routing.alert(RUN, rule(then={"stop": {"delay": "10m"}}), FIRES, AT, "enforce", now=50.0)
+    assert "It will be stopped in 10 min at the earliest" in notice.text
+    assert "waits up to 1 h for its next checkpoint" in notice.text
+    assert "To veto: `watcher hold flux`, or an empty file /data/flux/HOLD." in notice.text
+    assert notice.facts["deadline"] == 650.0
+    assert (notice.facts["hold"], notice.facts["release"]) == ("watcher hold flux", "watcher release flux")
+
+
+def test_an_alert_says_where_its_rule_stands() -> None:
+    state = State(state="firing", count=3, needed=3, steps=(100, 200, 300))
+    facts = routing.alert(RUN, rule(), FIRES, AT, "enforce", state=state).facts
+    assert (facts["count"], facts["needed"], facts["steps"]) == (3, 3, [100, 200, 300])
+
+
+def test_an_enforced_alert_names_the_checkpoint_that_would_survive_and_the_steps_that_would_be_lost() -> None:
+    left = kept([(250, "/data/flux/c-250", 1.0)], newest=300)
+    notice = routing.alert(RUN, rule(then={"stop": {"save": "no"}}), FIRES, AT, "enforce", left=left)
+    assert "/data/flux/c-250 (step 250) would survive; steps 251 to 300 would be lost." in notice.text
+    told = {"checkpoint": "/data/flux/c-250", "checkpoint_step": 250, "lost_steps": 50}
+    assert told.items() <= notice.facts.items()
 
 
 def test_an_alert_shows_the_lowest_prompts_shortened() -> None:
@@ -147,8 +174,20 @@ def test_a_rule_that_fires_again_at_the_same_step_is_told_again() -> None:
 def test_an_outcome_says_how_it_ended_with_proof_and_reason(state: str, severity: Severity, title: str) -> None:
     notice = routing.outcome(RUN, stop(state))
     assert (notice.title, notice.severity) == (title, severity)
-    assert notice.text == "pid 7 is gone. Reason: clip/mean low."
+    assert notice.text.startswith("pid 7 is gone. Reason: clip/mean low.")
+    assert ("To veto the next one in time: `watcher hold flux`" in notice.text) == (state == "verified")
     assert notice.facts["proof"] == "pid 7 is gone"
+
+
+def test_a_verified_stop_tells_programs_what_survives() -> None:
+    done = replace(stop("verified"), progress={"kept": {"checkpoint": "c", "checkpoint_step": 1, "lost_steps": 2}})
+    assert {"checkpoint": "c", "checkpoint_step": 1, "lost_steps": 2}.items() <= routing.outcome(
+        RUN, done
+    ).facts.items()
+
+
+def test_who_stopped_a_run_by_hand_is_not_told_how_to_veto_that() -> None:
+    assert "hold" not in routing.outcome(RUN, replace(stop("verified"), rule="")).text
 
 
 @pytest.mark.parametrize("state", ["verified", "failed", "refused", "cancelled"])
@@ -169,7 +208,7 @@ def test_a_resolved_notice_has_the_severity_that_the_alert_had() -> None:
 
 def test_every_outage_of_a_target_has_a_key_of_its_own() -> None:
     told = Notice("k", "info", "the title", "x")
-    makers = (routing.dead_target, routing.silent_target, routing.refused)
+    makers = (trouble.dead_target, trouble.silent_target, trouble.refused)
     notices = [make(Delivery(3, "t", tries, told), "answered 404") for make in makers for tries in (0, 1)]
     assert {notice.key for notice in notices} == {"target:t:3:0", "target:t:3:1"}
     assert {notice.kind for notice in notices} == {"target"}
@@ -184,7 +223,7 @@ def test_the_lowest_prompts_of_an_evaluation_are_means_over_images_without_blank
     world.put(100, {**dict.fromkeys(KEYS, 0.3), "c": 0.1, "e": 0.05, "f": "blank", "g": 0.2})
     world.go()
     with world.store.read() as db:
-        found, scores = samples.in_evaluation(db, 1), samples.scores_of(db, 1)
+        found, scores = samples.in_evaluation(db, 1), scores_of(db, 1)
     world.end()
     assert routing.lowest(found, scores) == [("prompt e", 0.05), ("prompt c", 0.1), ("prompt g", 0.2)]
     several = [*found, *(_again(sample) for sample in found if sample.key == "e")]

@@ -16,10 +16,11 @@ from tests.servers import Answer, Request, Server
 from watcher.judge import Rule
 from watcher.notify import Delivered, NotDelivered, Postman, Target, Webhook
 from watcher.nouns import Notice
-from watcher.record import outbox, runs
+from watcher.record import runs
 from watcher.record.store import Store, open_store
 from watcher.steps.routing import Routes
 from watcher.steps.telling import DAY, TOLD_AFTER, Telling
+from watcher.view.queries import deliveries
 
 PATIENCE = 60.0
 LOW = Rule.model_validate({"name": "low", "when": "clip/mean < 0.2", "repeat": "4h", "severity": "critical"})
@@ -74,7 +75,7 @@ class Desk:
 
     def counts(self) -> dict[str, dict[str, int]]:
         with self.store.read() as db:
-            return outbox.counts(db)
+            return deliveries(db)
 
     def fact(self, target: int = 0) -> Any:
         with self.store.read() as db:

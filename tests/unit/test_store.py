@@ -7,6 +7,7 @@ import stat
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
@@ -15,8 +16,10 @@ from sqlalchemy import create_engine
 
 import watcher.record
 from watcher.errors import ConfigError, StoreError
+from watcher.mounts import Mounts
 from watcher.record import runs
-from watcher.record.store import HEAD, file_system, open_for_reading, open_store, refuse_network
+from watcher.record.glance import glance
+from watcher.record.store import HEAD, open_beside, open_store, refuse_network
 from watcher.record.tables import metadata
 
 
@@ -32,6 +35,36 @@ def test_head_is_the_newest_migration() -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(watcher.record.__file__).parent / "migrations"))
     assert ScriptDirectory.from_config(config).get_current_head() == HEAD
+
+
+def test_a_store_of_the_first_version_gets_its_images_counted(tmp_path: Path) -> None:
+    old = create_engine(f"sqlite:///{tmp_path / 'watcher.db'}")
+    config = Config()
+    config.set_main_option("script_location", str(Path(watcher.record.__file__).parent / "migrations"))
+    config.attributes["engine"] = old
+    command.upgrade(config, "0001")
+    with old.begin() as db:
+        db.exec_driver_sql(
+            "INSERT INTO runs VALUES ('r', 'r', '/r', '', 'plain', '', 'active', 'observe', '{}', 1.0, 2.0)"
+        )
+        for number, images in ((1, 3), (2, 0)):
+            db.exec_driver_sql(
+                "INSERT INTO evaluations VALUES (?, 'r', 1, ?, '', NULL, 'open', 0, 0, 1, 1, 1, 1, 0, '', '')",
+                (number, number),
+            )
+            for image in range(images):
+                db.exec_driver_sql(
+                    "INSERT INTO samples (evaluation_id, run_id, attempt, step, variant, key, 'index', path, size, "
+                    "mtime, digest, state, reason, current, rewritten) "
+                    "VALUES (?, 'r', 1, ?, '', ?, 0, 'p', 1, 1, '', 'scored', '', ?, 0)",
+                    (number, number, str(image // 2), image != 1),
+                )
+    old.dispose()
+    store = open_store(tmp_path)
+    with store.read() as read:
+        assert read.exec_driver_sql("SELECT id, images FROM evaluations").fetchall() == [(1, 2), (2, 0)]
+        assert read.exec_driver_sql("SELECT newest_at_first FROM runs").fetchall() == [(1.0,)]
+    store.close()
 
 
 def test_the_state_folder_is_private(tmp_path: Path) -> None:
@@ -88,28 +121,43 @@ def test_the_boundary_is_called_on_both_sides_of_every_commit(tmp_path: Path) ->
 
 
 def test_reading_without_a_store_gives_none(tmp_path: Path) -> None:
-    assert open_for_reading(tmp_path) is None
+    assert open_beside(tmp_path) is None
 
 
-def test_a_store_of_another_version_is_refused_with_the_way_out(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("version", "way_out"), [("0001", "start the daemon"), ("9999", "update this program")])
+def test_a_store_of_another_version_is_refused_with_the_way_out(tmp_path: Path, version: str, way_out: str) -> None:
+    open_store(tmp_path).close()
+    with sqlite3.connect(tmp_path / "watcher.db") as db:
+        db.execute("UPDATE alembic_version SET version_num = ?", (version,))
+    db.close()
+    with pytest.raises(StoreError, match=f"{version}.*{way_out}"):
+        open_beside(tmp_path)
+
+
+def test_a_daemon_refuses_the_store_of_a_newer_program(tmp_path: Path) -> None:
     open_store(tmp_path).close()
     with sqlite3.connect(tmp_path / "watcher.db") as db:
         db.execute("UPDATE alembic_version SET version_num = '9999'")
     db.close()
-    with pytest.raises(StoreError, match=r"9999.*start the daemon"):
-        open_for_reading(tmp_path)
+    with pytest.raises(StoreError, match=r"has version 9999.*update this program"):
+        open_store(tmp_path)
 
 
-def test_a_network_file_system_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    kind = file_system(tmp_path)
-    assert kind
-    refuse_network(tmp_path)
-    monkeypatch.setattr("watcher.record.store.NETWORK_FILE_SYSTEMS", frozenset({kind}))
-    with pytest.raises(ConfigError, match="set `state:`"):
-        refuse_network(tmp_path)
+def test_a_network_file_system_is_refused(tmp_path: Path) -> None:
+    refuse_network(tmp_path, Mounts())
+    table = tmp_path / "mountinfo"
+    table.write_text(f"1 0 0:1 / / rw - ext4 /dev/sda rw\n2 1 0:2 / {tmp_path} rw - nfs4 server:/x rw\n")
+    with pytest.raises(ConfigError, match=r"network file system \(nfs4\).*set `state:`"):
+        refuse_network(tmp_path / "state", Mounts(table))
 
 
 def test_a_state_folder_that_cannot_be_made_is_a_config_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="cannot be made"):
         open_store(tmp_path / "file" / "state")
+
+
+def test_a_store_that_is_just_being_made_is_none_yet(tmp_path: Path) -> None:
+    (tmp_path / "watcher.db").touch()
+    assert open_beside(tmp_path) is None
+    assert glance(tmp_path) is None

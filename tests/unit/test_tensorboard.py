@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from watcher.nouns import Evaluation, Run
+from watcher.nouns import Evaluation, Run, Setup
 from watcher.record.tensorboard import TensorBoard
 
 logging.getLogger("tensorboard").setLevel(logging.ERROR)  # at each step taken back it warns of a restart
@@ -152,16 +152,15 @@ def test_the_place_is_beside_the_trainers_own_files(tmp_path: Path) -> None:
     run = Run(id="abc123", name="flux", path=tmp_path, layout="simpletuner")
     (tmp_path / "logs").mkdir()
     state = tmp_path / "state"
-    assert TensorBoard().place(run, tmp_path / "logs", state) == str(tmp_path / "logs" / "watcher")
-    assert TensorBoard(beside_trainer=False).place(run, tmp_path / "logs", state) == str(
-        state / "tensorboard/flux-abc123"
-    )
+    setup = Setup(logging_folder=tmp_path / "logs")
+    assert TensorBoard().place(run, setup, state) == str(tmp_path / "logs" / "watcher")
+    assert TensorBoard(beside_trainer=False).place(run, setup, state) == str(state / "tensorboard/flux-abc123")
 
 
 @pytest.mark.parametrize("folder", [None, "nowhere"])
 def test_without_a_logging_folder_the_place_is_in_the_state_folder(tmp_path: Path, folder: str | None) -> None:
-    logging_folder = tmp_path / folder if folder else None
-    assert TensorBoard().place(RUN, logging_folder, tmp_path) == str(tmp_path / "tensorboard" / "team_flux-abc123")
+    setup = Setup(logging_folder=tmp_path / folder if folder else None)
+    assert TensorBoard().place(RUN, setup, tmp_path) == str(tmp_path / "tensorboard" / "team_flux-abc123")
 
 
 def test_runs_that_share_a_logging_folder_have_places_of_their_own(tmp_path: Path) -> None:
@@ -171,5 +170,5 @@ def test_runs_that_share_a_logging_folder_have_places_of_their_own(tmp_path: Pat
         Run(id=number, name="flux", path=tmp_path / number, layout="kohya", stream=stream)
         for number, stream in (("1", ""), ("2", ""), ("3", "a"))
     ]
-    places = {TensorBoard().place(run, shared, tmp_path) for run in runs}
+    places = {TensorBoard().place(run, Setup(logging_folder=shared), tmp_path) for run in runs}
     assert places == {str(shared / f"watcher-flux-{number}") for number in "123"}

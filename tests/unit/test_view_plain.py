@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from watcher.discover import Facts, RunSettings, find_runs, scan
-from watcher.discover.plain import PICTURES, Plain
+from watcher.discover import PICTURES, Facts, Place, RunSettings, find_runs, scan
+from watcher.discover.plain import Plain
 
 PARTS = st.text("abc.é 0", min_size=1).filter(lambda part: not part.startswith(".") and part.strip())
 
@@ -48,18 +48,18 @@ def test_prompts_stand_beside_the_pictures(tmp_path: Path) -> None:
     (tmp_path / "cat.txt").write_text("\ufeff a cat \n", encoding="utf-8")
     (tmp_path / "b/cat.txt").write_text("another cat")
     (tmp_path / "readme.txt").write_text("no prompt of any picture")
-    found = Plain().prompts(tmp_path, None)
+    found = Plain().prompts(Place(tmp_path))
     assert (found.texts, found.fault) == ({"cat": "a cat", "b/cat": "another cat"}, "")
 
 
 def test_a_prompt_that_is_no_text_is_a_fault_that_names_it(tmp_path: Path) -> None:
     for name in ("cat", "dog"):
         (tmp_path / f"{name}.png").write_bytes(b"x")
-    (tmp_path / "cat.txt").write_bytes(b"\xff\xfe")
+    (tmp_path / "cat.txt").write_bytes(b"\n\xff\xfa")
     (tmp_path / "dog.txt").write_text("a dog")
-    found = Plain().prompts(tmp_path, None)
+    found = Plain().prompts(Place(tmp_path))
     assert found.texts == {"dog": "a dog"}
-    assert found.fault == f"{tmp_path / 'cat.txt'} is not UTF-8 text"
+    assert found.fault == f"{tmp_path / 'cat.txt'}:2: is not UTF-8 text; save it as UTF-8"
 
 
 def test_a_prompt_file_names_pictures_with_or_without_suffix_and_wins(tmp_path: Path) -> None:
@@ -67,6 +67,6 @@ def test_a_prompt_file_names_pictures_with_or_without_suffix_and_wins(tmp_path: 
     (tmp_path / "cat.txt").write_text("from beside")
     prompts = tmp_path / "prompts.json"
     prompts.write_text(json.dumps({"cat": "a cat", "sub/dog.png": "a dog", "v1.5": "kept", "b.JPG": "b"}))
-    found = Plain().prompts(tmp_path, prompts)
+    found = Plain().prompts(Place(tmp_path, prompts=prompts))
     assert found.texts == {"cat": "a cat", "sub/dog": "a dog", "v1.5": "kept", "b": "b"}
-    assert "cannot be read" in Plain().prompts(tmp_path, tmp_path / "nope.json").fault
+    assert "cannot be read" in Plain().prompts(Place(tmp_path, prompts=tmp_path / "nope.json")).fault

@@ -121,8 +121,15 @@ def test_the_table_has_active_runs_first(world: World) -> None:
     with world.store.change("test") as db:
         for name, state in (("old", "archived"), ("lost", "gone"), ("new", "active")):
             runs.add(db, Run(name, name, world.folder / name, "pattern", state=state, first_seen=1.0), "test")
-    told = here("status", "-c", world.folder / "watcher.yaml").out.splitlines()
-    assert [line.split("  ")[0] for line in told[:5]] == ["run", "new", "run", "old (archived)", "lost (gone)"]
+    _, _, table = here("status", "-c", world.folder / "watcher.yaml").out.partition("\n\n")
+    told = table.splitlines()
+    assert [line.split("  ")[0] for line in told[:5]] == [
+        "run",
+        "new",
+        "run UNPROTECTED",
+        "old (archived)",
+        "lost (gone)",
+    ]
 
 
 def test_numbers_that_json_cannot_say_are_null(world: World) -> None:

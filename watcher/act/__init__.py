@@ -1,7 +1,34 @@
 """Carrying decisions out: identify, wait, re-check, signal, verify."""
 
 from watcher.act.backend import BACKENDS, Backend, ProcessBackend
-from watcher.act.identity import Identity, identify
+from watcher.act.caller import Caller, veto
+from watcher.act.identity import Identity, NoProcessError, identify, lives
+from watcher.act.kept import Checkpoint, Kept, kept
 from watcher.act.machine import step
+from watcher.act.processes import Process, everything
+from watcher.act.ties import Output
+from watcher.act.trainings import Training, Trainings
+from watcher.act.writers import Writer, writers
 
-__all__ = ["BACKENDS", "Backend", "Identity", "ProcessBackend", "identify", "step"]
+__all__ = [
+    "BACKENDS",
+    "Backend",
+    "Caller",
+    "Checkpoint",
+    "Identity",
+    "Kept",
+    "NoProcessError",
+    "Output",
+    "Process",
+    "ProcessBackend",
+    "Training",
+    "Trainings",
+    "Writer",
+    "everything",
+    "identify",
+    "kept",
+    "lives",
+    "step",
+    "veto",
+    "writers",
+]

@@ -12,7 +12,13 @@ from pathlib import Path
 from watcher.act.redact import redacted
 
 PROC = Path("/proc")
+CLOCK_SLACK = 1.0
+"""Seconds; the kernel tells start times relative to a boot time that is exact to a second."""
 _WRITING = os.O_WRONLY | os.O_RDWR
+
+
+Key = tuple[int, int]
+"""Pid and start: a process for as long as this boot lasts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +129,15 @@ def program(pid: int) -> str:
         return Path(os.readlink(PROC / str(pid) / "exe")).name
     except OSError:
         return ""
+
+
+def environment(pid: int) -> dict[str, str]:
+    """Give the environment that a process was started with; nothing when it is another user's or gone."""
+    try:
+        text = (PROC / str(pid) / "environ").read_bytes().decode(errors="replace")
+    except OSError:
+        return {}
+    return dict(part.split("=", 1) for part in text.split("\0") if "=" in part)
 
 
 def written_files(pid: int) -> list[Path]:

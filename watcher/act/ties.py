@@ -1,26 +1,88 @@
-"""What ties a process to a run's folder: that it writes there. Who only reads there is never the training."""
+"""What ties a process to a run's output: that it writes there. Who only reads there is never the training."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, Protocol
 
 from watcher.act import processes
 from watcher.act.processes import Process
+from watcher.act.told import Told, arguments, told
 
+GUIS = (
+    *("kohya_gui", "lora_gui", "dreambooth_gui", "finetune_gui", "textual_inversion_gui", "musubi_tuner_gui"),
+    *("train_ui", "train_ui_ctk", "train_ui_pyside6", "train_ui_qt", "train_webui"),
+    *("fluxgym", "gui", "webui", "gradio", "streamlit", "gunicorn", "hypercorn", "uvicorn"),
+)
+"""Python programs that start trainings for their user and go on when one of them ends.
+
+OneTrainer's `train_ui` and its like even train in their own process: to end the training from outside ends the GUI.
+"""
 NOT_TRAINERS = (
     *("aws", "gcloud", "gsutil", "hf", "huggingface-cli"),
     *("ipykernel_launcher", "ipython", "jupyter", "jupyter-lab", "jupyter-notebook"),
-    *("aim", "gradio", "http", "mlflow", "streamlit", "tensorboard", "visdom", "wandb", "watcher"),
+    *("aim", "http", "mlflow", "tensorboard", "visdom", "wandb", "watcher"),
+    *GUIS,
 )
 """Python programs that look into output folders, copy them, or hold more of a user's work than a training."""
-_SET = re.compile(r"[-+]{0,2}(?P<name>[\w.-]+)=(?P<value>.*)", re.DOTALL)
 _OUTPUT = re.compile(r"out|save|default.root|(work|run)[_.-]?dir|workspace", re.I)
 _INPUT = re.compile(r"from|in(it|put)|load|resume|pretrain|data|eval", re.I)
 _TAKES_VALUE = "mcWX"
 """Python's own options that are followed by a value."""
+
+
+class Stream(Protocol):
+    """A run, as far as it says what it writes."""
+
+    @property
+    def path(self) -> Path:
+        """Its folder."""
+
+    @property
+    def stream(self) -> str:
+        """Its name among the trainings that share the folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What a run writes: its folder, and under which name where trainings share one."""
+
+    folder: Path
+    stream: str = ""
+    """The name that the training gives its output, `output_name` in its settings."""
+    shared: bool = False
+    """Whether other trainings write into the folder, so that one without a name is told by having none."""
+
+    @staticmethod
+    def of(run: Stream, present: Iterable[Stream]) -> Output:
+        """Say what a run writes, and whether others of the runs that are there write into its folder."""
+        shared = any(one.path == run.path and one.stream != run.stream for one in present)
+        return Output(run.path, run.stream, shared)
+
+    @property
+    def is_named(self) -> bool:
+        """Whether the folder alone does not tell the training."""
+        return bool(self.stream) or self.shared
+
+    def __str__(self) -> str:
+        """Name it for people."""
+        return f"{self.folder} ({self.stream})" if self.stream else str(self.folder)
+
+
+@dataclass(frozen=True, slots=True)
+class Tie:
+    """How a process stands to an output.
+
+    `told`: it was told to write there; `writes`: it only has a file open for writing there; `unclear`: either, where
+    trainings share the folder and nothing says which of them it is; `other`: it is another training.
+    """
+
+    kind: Literal["", "told", "writes", "unclear", "other"]
+    why: str = ""
 
 
 def could_train(process: Process) -> bool:
@@ -28,34 +90,75 @@ def could_train(process: Process) -> bool:
     return process.alive and _is_python(process) and _script(process.argv) not in NOT_TRAINERS
 
 
-def tie_to(run_folder: Path, process: Process) -> str:
-    """Say what ties a process to a run's folder: it is told to write there, or has a file open for writing there."""
-    if not could_train(process):
-        return ""
-    for name, value in _arguments(process.argv):
-        if is_output(name) and leads_to(value, run_folder, process.pid):
-            return f"its arguments name {run_folder}"
-    inside = [path for path in processes.written_files(process.pid) if path.is_relative_to(run_folder)]
-    return f"it writes {inside[0]}" if inside else ""
+def is_gui(process: Process) -> bool:
+    """Tell whether a process is a program that starts trainings and outlives them."""
+    script = _script(process.argv)
+    is_server = script == "simpletuner" and "server" in process.argv[2:3]
+    return process.alive and _is_python(process) and (script in GUIS or is_server)
 
 
-def names(run_folder: Path, process: Process) -> bool:
+def tie_to(output: Output, process: Process) -> Tie:
+    """Say what ties a process to a run's output, if anything does."""
+    if not could_train(process) or is_gui(process):
+        return Tie("")
+    known = told(process)
+    here = any(is_output(name) and leads_to(value, output.folder, process.pid) for name, value in known.settings)
+    if output.is_named:
+        return _named(output, process, known, here=here)
+    if here:
+        return Tie("told", f"its settings name {output.folder}")
+    inside = _written(output, process)
+    return Tie("writes", f"it writes {inside}") if inside else Tie("")
+
+
+def _named(output: Output, process: Process, known: Told, *, here: bool) -> Tie:
+    """Tell by its name whether a process is this training or another one of the same folder."""
+    if here and known.name == output.stream and not (known.unread and not known.name):
+        return Tie("told", f"its settings name {output}")
+    if (here and not known.unread) or known.name not in ("", output.stream):
+        return Tie("other", known.name)
+    inside = _written(output, process)
+    if not (here or inside):
+        return Tie("")
+    return Tie("unclear", known.unread or f"it writes {inside}, which does not say what it trains")
+
+
+def _written(output: Output, process: Process) -> Path | None:
+    found = processes.written_files(process.pid)
+    return next((path for path in found if path.is_relative_to(output.folder)), None)
+
+
+def names(output: Output, process: Process) -> bool:
     """Tell whether a Python program has the folder among its arguments at all, perhaps only to read it."""
-    arguments = _arguments(process.argv) if could_train(process) else ()
-    return any(leads_to(value, run_folder, process.pid) for _, value in arguments)
+    said = arguments(process.argv) if could_train(process) else ()
+    return any(leads_to(value, output.folder, process.pid) for _, value in said)
 
 
-def writes_elsewhere(run_folder: Path, tree: Sequence[Process]) -> str:
-    """Give the output folder that a tree's arguments name if it has nothing to do with the run; else nothing."""
-    told = [folder for process in tree if process.alive for folder in _told_outputs(process)]
-    for folder in told:
-        if folder.is_relative_to(run_folder) or run_folder.is_relative_to(folder):
+def trains_otherwise(output: Output, tree: Sequence[Process]) -> str:
+    """Say which other training a tree is, or holds as well, by what its processes were told; else nothing."""
+    elsewhere = _elsewhere(output, [process for process in tree if process.alive])
+    if elsewhere or not output.is_named:
+        return f"writes to {elsewhere}, not to the run" if elsewhere else ""
+    others = [tie.why for process in tree if (tie := tie_to(output, process)).kind == "other"]
+    return f"trains {others[0] or 'an output without a name'} there, not {output.stream or 'that'}" if others else ""
+
+
+def _elsewhere(output: Output, tree: Sequence[Process]) -> str:
+    """Give the output folder that a tree was told if it has nothing to do with the run; else nothing."""
+    outputs = [folder for process in tree for folder in told_outputs(process)]
+    for folder in outputs:
+        if folder.is_relative_to(output.folder) or output.folder.is_relative_to(folder):
             return ""
-    return str(told[0]) if told else ""
+    return str(outputs[0]) if outputs else ""
 
 
 def is_output(option: str) -> bool:
-    """Tell by its name whether an option says where to write: `output_dir`, `o`, `save_path`, `logging_dir`, ..."""
+    """Tell by its name whether an option says where to write: `output_dir`, `o`, `save_path`, ...
+
+    `output_name` says how, not where.
+    """
+    if option.replace("-", "_") == "output_name":
+        return False
     plainly = option == "o" or option.rsplit(".", 1)[-1].lower().startswith("out")
     return plainly or bool(_OUTPUT.search(option) and not _INPUT.search(option))
 
@@ -71,9 +174,9 @@ def leads_to(text: str, folder: Path, pid: int) -> bool:
         return False
 
 
-def _told_outputs(process: Process) -> Iterator[Path]:
+def told_outputs(process: Process) -> Iterator[Path]:
     """Give the folders, as far as they exist, that `--output_dir` and the like name."""
-    for name, value in _arguments(process.argv):
+    for name, value in told(process).settings:
         if "out" in name.lower() and is_output(name) and value.strip("."):
             try:
                 place = Path(os.path.realpath(processes.seen_by(process.pid, Path(value).expanduser()), strict=True))
@@ -81,20 +184,6 @@ def _told_outputs(process: Process) -> Iterator[Path]:
                 continue
             if place.is_dir():
                 yield place
-
-
-def _arguments(argv: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Give every argument with the name of the option that it follows: `--name value`, `--name=value`, `name=value`."""
-    name = ""
-    for argument in argv[1:]:
-        if match := _SET.fullmatch(argument):
-            yield match["name"], match["value"]
-            name = ""
-        elif argument.startswith("-"):
-            name = argument.lstrip("-")
-        else:
-            yield name, argument
-            name = ""
 
 
 def _is_python(process: Process) -> bool:

@@ -6,11 +6,11 @@ import json
 import math
 import os
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar, cast
 
 import typer
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from watcher.config import Config
+    from watcher.record.glance import Glance
     from watcher.record.store import Store
 
 ConfigOption = Annotated[
@@ -40,13 +41,20 @@ def load(path: Path | None) -> Config:
         ConfigError: there is none, or it has faults.
 
     """
-    from watcher.config import find_config, load_config
+    from watcher.config import load_config
+    from watcher.places import find_config
 
     return load_config(path.expanduser() if path else find_config())
 
 
-@contextmanager
-def recorded(path: Path | None) -> Iterator[Store | None]:
+class _Closes(Protocol):
+    def close(self) -> None: ...
+
+
+S = TypeVar("S", bound=_Closes)
+
+
+def recorded(path: Path | None) -> AbstractContextManager[Store | None]:
     """Open the store that the configuration names, for reading; None when no daemon has run yet.
 
     Raises:
@@ -54,9 +62,30 @@ def recorded(path: Path | None) -> Iterator[Store | None]:
         StoreError: the store cannot be read.
 
     """
-    from watcher.record.store import open_for_reading
+    from watcher.record.store import open_beside
 
-    store = open_for_reading(_state(path))
+    return _opened(open_beside, path)
+
+
+def glanced(path: Path | None) -> AbstractContextManager[Glance | None]:
+    """Open the store that the configuration names for a quick look; None when no daemon has run yet.
+
+    Raises:
+        ConfigError: there is no configuration, or it is not YAML.
+        StoreError: the store cannot be read.
+
+    """
+    from watcher.record.glance import glance
+
+    return _opened(glance, path)
+
+
+@contextmanager
+def _opened(opens: Callable[[Path], S | None], path: Path | None) -> Iterator[S | None]:
+    """Open the store in the state folder that a configuration names, and close it in the end."""
+    from watcher.places import find_config, state_of
+
+    store = opens(state_of(path.expanduser() if path else find_config()))
     try:
         yield store
     finally:
@@ -64,32 +93,26 @@ def recorded(path: Path | None) -> Iterator[Store | None]:
             store.close()
 
 
-def _state(path: Path | None) -> Path:
-    """Give the state folder of a configuration, whatever else is wrong with that.
-
-    Who only looks may do so while a rule is being edited, and from a shell that lacks the daemon's secrets.
-    """
-    from watcher import yamlfile
-    from watcher.config import Config, find_config, state_folder
-    from watcher.errors import ConfigError
-
-    document = yamlfile.load(path.expanduser() if path else find_config())
-    whole = document.data if isinstance(document.data, dict) else {}
-    state = {"runs": [{"path": "."}], **({"state": whole["state"]} if "state" in whole else {})}
-    faults = tuple(fault for fault in document.faults if fault.key == "state")
-    config, faults_of_state = yamlfile.check(replace(document, data=state, faults=faults), Config)
-    if config is None:
-        raise ConfigError(faults=faults_of_state)
-    return state_folder(config)
-
-
 def print_json(value: Mapping[str, Any], *, one_line: bool = False) -> None:
-    """Print one JSON document; what is not finite becomes null, which JSON can say."""
-    unicode = (sys.stdout.encoding or "").lower().startswith("utf")
-    indent = None if one_line else 2
-    text = json.dumps(_finite(value), indent=indent, ensure_ascii=not unicode, allow_nan=False, default=str)
-    sys.stdout.write(text + "\n")
+    """Print one JSON document, indented for people."""
+    sys.stdout.write(json_text(value, one_line=one_line))
     sys.stdout.flush()
+
+
+def json_text(value: Mapping[str, Any], *, one_line: bool = False) -> str:
+    """Give one JSON document, indented on a terminal; what is not finite becomes null, which JSON can say."""
+    unicode = (sys.stdout.encoding or "").lower().startswith("utf")
+    indent = 2 if sys.stdout.isatty() and not one_line else None  # indenting takes six times as long
+    write = partial(json.dumps, indent=indent, ensure_ascii=not unicode, allow_nan=False, default=_plain)
+    try:
+        text = write(value)
+    except ValueError:
+        text = write(_finite(value))
+    return text + "\n"
+
+
+def _plain(value: Any) -> Any:
+    return dict(value) if isinstance(value, Mapping) else str(value)
 
 
 def _finite(value: Any) -> Any:
@@ -100,16 +123,22 @@ def _finite(value: Any) -> Any:
     return [_finite(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
+def write_whole(place: Path, text: str) -> None:
+    """Write a file in UTF-8, whole or not at all, as somebody may be reading it."""
+    beside = place.with_name(f".{place.name}.{os.getpid()}")
+    beside.write_text(text, encoding="utf-8")
+    beside.replace(place)
+
+
 def console() -> Console:
     """Give the console for tables: as wide as the terminal, and unbroken where it is none."""
-    from rich.console import Console
+    from watcher.view.screen import Screen
 
-    from watcher.view.table import UNBROKEN
-
-    has_width = sys.stdout.isatty() or os.environ.get("COLUMNS")
-    return Console(width=None if has_width else UNBROKEN, highlight=False, emoji=False)
+    return cast("Console", Screen())
 
 
 def say(out: Console, line: str, style: str | None = None) -> None:
     """Print one line as it is; the terminal breaks it, so that it can be copied whole."""
-    out.print(line, style=style, markup=False, soft_wrap=True)
+    from watcher.view.table import Lines
+
+    out.print(Lines(line), style=style, soft_wrap=True)

@@ -27,11 +27,19 @@ def show(
 
 
 def _print(found: dict[str, Any], *, with_images: bool) -> None:
+    from watcher.view.baseline import sentence
     from watcher.view.history import evaluations, images, story
 
     out = console()
     run = found["run"]
     say(out, f"{run['name']}  {run['path']}  ({run['layout']}, {run['state']}, {run['mode']})")
+    if run["watched"]:
+        say(out, f"watched {run['watched']}" if run["watched"].startswith("by") else run["watched"])
+    say(out, f"baseline: {sentence(run['baseline'])}")
+    for line in run["unprotected"]:
+        say(out, f"unprotected: {line}")
+    if run["hold"]:
+        say(out, run["hold"], style="yellow")
     if found["evaluations"]:
         out.print(evaluations(found["evaluations"], out))
     else:

@@ -1,23 +1,44 @@
 """Which folders are runs, which files are samples, of which step and prompt."""
 
-from watcher.discover.layout import Checkpoint, Facts, Layout, Prompts
+from watcher.discover.captions import read_captions
+from watcher.discover.layout import Checkpoint, Facts, Layout, Place, Prompts
 from watcher.discover.layouts import LAYOUTS, choose_layout
+from watcher.discover.lookers import Answer, Lookers
+from watcher.discover.matching import Matched, beside, match
 from watcher.discover.observe import Hint, Observer
-from watcher.discover.runs import FoundRun, RunSettings, find_runs
+from watcher.discover.plain import Plain
+from watcher.discover.runs import FoundRun, RunSettings, find_in, find_runs, merged
 from watcher.discover.scan import FoundFile, scan
+from watcher.discover.tables import PICTURES, is_picture
+from watcher.discover.watching import Watching, searching, watching
 
 __all__ = [
     "LAYOUTS",
+    "PICTURES",
+    "Answer",
     "Checkpoint",
     "Facts",
     "FoundFile",
     "FoundRun",
     "Hint",
     "Layout",
+    "Lookers",
+    "Matched",
     "Observer",
+    "Place",
+    "Plain",
     "Prompts",
     "RunSettings",
+    "Watching",
+    "beside",
     "choose_layout",
+    "find_in",
     "find_runs",
+    "is_picture",
+    "match",
+    "merged",
+    "read_captions",
     "scan",
+    "searching",
+    "watching",
 ]

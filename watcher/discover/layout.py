@@ -6,9 +6,22 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
+from typing import ClassVar
 
-from watcher.nouns import Tile
+from watcher.nouns import Setup, Tile
 from watcher.part import PlugIn
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where one training writes."""
+
+    folder: Path
+    """Its output folder, absolute."""
+    stream: str = ""
+    """Which of the trainings that share the folder; empty where a folder has one."""
+    prompts: Path | None = None
+    """The prompt file that the user gave."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +29,7 @@ class Facts:
     """What a file's name says of a sample."""
 
     step: int
+    """The optimizer step; where a name holds only an epoch, that epoch, until `Layout.dated` knows better."""
     key: str
     """What names its prompt: a slug or an index."""
     index: int = 0
@@ -24,6 +38,8 @@ class Facts:
     tile: Tile | None = None
     size: tuple[int, int] | None = None
     """Width and height in pixels that its name claims."""
+    stream: str = ""
+    """Which of the trainings that share the folder wrote it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +63,9 @@ class Checkpoint:
 class Layout(PlugIn):
     """How one trainer lays out its output folder. Folders are absolute; `parse` gets a path relative to it."""
 
+    stamped: ClassVar[bool] = False
+    """Whether names bear times: what is sampled again at a step gets a file beside the old one, not in its place."""
+
     @abstractmethod
     def detect(self, folder: Path) -> str:
         """Say by what a folder is recognised as this layout; empty when it is not."""
@@ -60,21 +79,44 @@ class Layout(PlugIn):
         """Read a sample's name; None when the file is no sample. Touches no disk."""
 
     @abstractmethod
-    def prompts(self, folder: Path, override: Path | None) -> Prompts:
+    def prompts(self, place: Place) -> Prompts:
         """Give the prompts as they stand now; a file that cannot be read is a fault, not an error."""
 
-    def expected(self, folder: Path, override: Path | None) -> int | None:  # noqa: ARG002 - for layouts that know
+    def worded(self, prompt: str) -> str:
+        """Give a prompt as it is scored: without what tells the trainer something and is no description."""
+        return prompt
+
+    def streams(self, folder: Path) -> list[str]:  # noqa: ARG002 - for trainers that share a folder
+        """Name the trainings that share a folder; one without a name where it has a single one."""
+        return [""]
+
+    def begun(self, place: Place) -> float:  # noqa: ARG002
+        """Give the wall time at which a training without samples was last started; 0 when unknown."""
+        return 0.0
+
+    def dated(self, place: Place, facts: Facts, written_at: float) -> Facts | None:  # noqa: ARG002
+        """Complete what a name says by when its file was written (wall time): a step where it holds an epoch only.
+
+        None leaves the file for the next look: what it takes to tell is on its way.
+        """
+        return facts
+
+    def expected(self, place: Place) -> int | None:  # noqa: ARG002 - for layouts that know
         """Give how many images of the main variant one evaluation will have; None when unknown."""
         return None
 
-    def flaw(self, folder: Path, facts: Facts, width: int, height: int) -> str:  # noqa: ARG002
+    def flaw(self, place: Place, facts: Facts, width: int, height: int) -> str:  # noqa: ARG002
         """Say why an image of this size, in pixels, must not be scored; empty when it may."""
         return ""
 
-    def checkpoints(self, folder: Path) -> list[Checkpoint]:  # noqa: ARG002
+    def tile(self, place: Place, facts: Facts, width: int, height: int) -> Tile | None:  # noqa: ARG002
+        """Give which part of an image of this size is what the model generated; None when all of it is."""
+        return None
+
+    def checkpoints(self, place: Place) -> list[Checkpoint]:  # noqa: ARG002
         """Give the complete checkpoints, oldest first."""
         return []
 
-    def logging_folder(self, folder: Path) -> Path | None:  # noqa: ARG002
-        """Give the folder of the trainer's TensorBoard files; None when there is none."""
-        return None
+    def setup(self, place: Place) -> Setup:  # noqa: ARG002
+        """Give what the trainer's own configuration says."""
+        return Setup()

@@ -5,13 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from watcher.discover.aitoolkit import AiToolkit
+from watcher.discover.kohya import Kohya
 from watcher.discover.layout import Layout
+from watcher.discover.onetrainer import OneTrainer
 from watcher.discover.pattern import Pattern
 from watcher.discover.plain import Plain
 from watcher.discover.simpletuner import SimpleTuner
 
-LAYOUTS: tuple[type[Layout], ...] = (SimpleTuner, Pattern, Plain)
-DETECTED: tuple[type[Layout], ...] = (SimpleTuner,)
+LAYOUTS: tuple[type[Layout], ...] = (SimpleTuner, Kohya, AiToolkit, OneTrainer, Pattern, Plain)
+DETECTED: tuple[type[Layout], ...] = (SimpleTuner, Kohya, AiToolkit, OneTrainer)
 """Those that a folder is recognised by; `pattern` and `plain` are only ever chosen by the user."""
 
 

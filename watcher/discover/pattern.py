@@ -6,12 +6,13 @@ import math
 import re
 from functools import lru_cache
 from pathlib import Path, PurePath
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from watcher.discover.layout import Facts, Layout, Prompts
+from watcher.discover.layout import Facts, Layout, Place, Prompts
 from watcher.discover.prompts import read_prompts
+from watcher.discover.wording import plain, without
 
 GROUPS = ("step", "key", "index", "variant", "epoch")
 
@@ -32,6 +33,11 @@ class Pattern(Layout):
     """Prompt file relative to the run's folder; `prompts:` of the run wins."""
     sidecars: bool = False
     """Prompts stand in a `.txt` file beside each image."""
+    weights: Literal["a1111"] | None = None
+    """`a1111`: prompts are written for Stable Diffusion web UI; `(cat:1.2)`, `<lora:...>` and the like are left out of
+    what is scored."""
+    without: tuple[str, ...] = ()
+    """Words that are taken out of prompts before they are scored: trigger words, and placeholders for them."""
     images: int | None = Field(default=None, gt=0)
     """How many images one evaluation has, where that is known."""
     folders: tuple[str, ...] = (".",)
@@ -80,19 +86,24 @@ class Pattern(Layout):
             return None
         return Facts(step, found.get("key") or "0", index, found.get("variant") or "", epoch)
 
-    def prompts(self, folder: Path, override: Path | None) -> Prompts:
+    def prompts(self, place: Place) -> Prompts:
         """Read the prompt file, else the `.txt` files beside the images."""
-        if override is not None:
-            return read_prompts(override)
+        if place.prompts is not None:
+            return read_prompts(place.prompts)
         if self.prompts_file:
-            return read_prompts(folder / self.prompts_file)
+            return read_prompts(place.folder / self.prompts_file)
         if self.sidecars:
-            return self._beside(folder)
-        return Prompts(fault=f"no prompt file: give `prompts:` for {folder}, or `prompts_file:` of its pattern")
+            return self._beside(place.folder)
+        return Prompts(fault=f"no prompt file: give `prompts:` for {place.folder}, or `prompts_file:` of its pattern")
 
-    def expected(self, folder: Path, override: Path | None) -> int | None:  # noqa: ARG002
+    def expected(self, place: Place) -> int | None:  # noqa: ARG002
         """Give the configured number."""
         return self.images
+
+    def worded(self, prompt: str) -> str:
+        """Take the words out that are not to be scored, then the weights."""
+        found = without(prompt, self.without)
+        return plain(found) if self.weights else found
 
     def _beside(self, folder: Path) -> Prompts:
         """Read all sidecars; a key whose images have different prompts has none, for it names no prompt."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import stat
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Container, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path, PurePath
 
@@ -26,10 +26,14 @@ class FoundFile:
     facts: Facts
 
 
-def scan(run: FoundRun) -> Iterator[FoundFile]:
+def scan(
+    run: FoundRun, before: Mapping[str, FoundFile] | None = None, trusted: Container[str] = ()
+) -> Iterator[FoundFile]:
     """Give every sample file of a run; folders that are not there, or vanish meanwhile, hold none.
 
-    Only regular files inside the run's folder count: symbolic links are left alone.
+    Only regular files inside the run's folder count: symbolic links are left alone. Folders are read anew each time, as
+    their own times lie on network file systems. What an earlier scan gave, by path, is given again where size and time
+    are the same; of those in `trusted` they are not even asked for.
     """
     if run.layout is None:
         return
@@ -37,9 +41,21 @@ def scan(run: FoundRun) -> Iterator[FoundFile]:
         if not Path(os.path.realpath(folder)).is_relative_to(run.path):
             continue
         for entry in _files(folder):
+            old = before.get(entry.path) if before else None
+            if old is not None and (entry.path in trusted or _is_same(entry, old)):
+                yield old
+                continue
             facts = run.layout.parse(PurePath(entry.path).relative_to(run.path))
-            if facts is not None and _is_text(entry.path) and (found := _found(entry, facts)):
-                yield found
+            if facts is None or facts.stream != run.stream or not _is_text(entry.path):
+                continue
+            found = _found(entry, facts)
+            if found and (dated := run.layout.dated(run.place, facts, found.mtime_ns / 1e9)):
+                yield replace(found, facts=dated)
+
+
+def _is_same(entry: os.DirEntry[str], before: FoundFile) -> bool:
+    info = _stat(entry)
+    return info is not None and (info.st_size, info.st_mtime_ns) == (before.size, before.mtime_ns)
 
 
 def _is_text(path: str) -> bool:
@@ -70,10 +86,13 @@ def _files(folder: Path) -> Iterator[os.DirEntry[str]]:
 
 
 def _found(entry: os.DirEntry[str], facts: Facts) -> FoundFile | None:
+    info = _stat(entry)
+    return None if info is None else FoundFile(Path(entry.path), info.st_size, info.st_mtime_ns, facts)
+
+
+def _stat(entry: os.DirEntry[str]) -> os.stat_result | None:
     try:
         info = entry.stat(follow_symlinks=False)
     except OSError:
         return None
-    if not stat.S_ISREG(info.st_mode):
-        return None
-    return FoundFile(Path(entry.path), info.st_size, info.st_mtime_ns, facts)
+    return info if stat.S_ISREG(info.st_mode) else None

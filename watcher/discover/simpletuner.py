@@ -1,27 +1,32 @@
 """SimpleTuner's output folder.
 
-Sources: SimpleTuner 4.8, `helpers/training/validation_images.py` (file names), `helpers/training/validation.py`
-(what the pictures show), `helpers/training/trainer.py` (checkpoints), and its prompt library service.
+Sources: SimpleTuner 4.10, `helpers/training/validation_images.py` (file names), `helpers/training/validation.py`
+(prompts, what the pictures show), `helpers/training/trainer.py` (checkpoints), and its prompt library service.
 """
 
 from __future__ import annotations
 
 import os
 import re
-import stat
-import tomllib
-from collections.abc import Mapping
-from functools import lru_cache
+from collections.abc import Iterator
 from pathlib import Path, PurePath
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from watcher.discover.layout import Checkpoint, Facts, Layout, Prompts
-from watcher.discover.prompts import load_json, read_prompts
+from watcher.discover.layout import Checkpoint, Facts, Layout, Place, Prompts
+from watcher.discover.prompts import read_prompts
+from watcher.discover.simpletuner_advice import UNCONDITIONAL, advise, no_config
+from watcher.discover.simpletuner_config import INPUTS, Config, Size
+from watcher.discover.simpletuner_panels import Pair, Panel, find_panel, is_sure, picture_size, rounded
+from watcher.discover.simpletuner_places import find_config, find_configs
+from watcher.nouns import Setup, Tile
 
 IMAGES = "validation_images"
-DEFAULT_OUTPUT = "simpletuner-results"
 BASE = PurePath("benchmarks/base_model")
-_SIZE = r"(?P<size>\d+x\d+|unknown|\(\d+, \d+\))"
+BASE_MODEL = "base"
+"""Variant of the base model's pictures."""
+TRAINERS_CLIP = "openai/clip-vit-large-patch14-336"
+"""What SimpleTuner scores with unless it is told otherwise."""
+_SIZE = r"(?P<size>\d{1,6}x\d{1,6}|unknown|\(\d{1,6}, \d{1,6}\))"
 _SAMPLE = re.compile(
     rf"step_(?P<step>\d{{1,18}})_(?P<short>.+?)(?:_(?P<index>\d{{1,18}}))?_{_SIZE}\.(?:png|webp|jpe?g)"
 )
@@ -29,18 +34,23 @@ _BASE = re.compile(rf"(?P<short>.+)_{_SIZE}\.png")
 _CHECKPOINT = re.compile(r"checkpoint-(\d{1,18})")
 _ADAPTER = re.compile(r"(?P<short>.+)__(?P<slug>[a-z0-9_]+)")
 _NUMBERS = re.compile(r"\d+")
-_OWN_PROMPTS = ("validation_prompt_library", "validation_using_datasets", "validation_input")
-"""Settings that bring in prompts that stand in no file of the user's."""
 
 
 class SimpleTuner(Layout):
     """SimpleTuner: `validation_images/step_{step}_{shortname}_{index}_{W}x{H}.png` and its older names.
 
-    Format: SimpleTuner 4.8, `helpers/training/validation_images.py`, and back to 0.9. A name without an index whose
+    Format: SimpleTuner 4.10, `helpers/training/validation_images.py`, and back to 0.9. A name without an index whose
     shortname ends in a number (`cat_2`, before 3.0) cannot be told from image 2 of `cat`, and is read as that.
 
-    By default these are display images: the prompt is written under the picture and the base model's picture
-    stands beside it. CLIP reads text, so such a file is never scored; it is told by its size.
+    By default these are display images: the prompt is written under the picture, and the pictures of the base model
+    and of the EMA weights stand beside it. CLIP reads text, so only the checkpoint's own panel is scored, which is
+    found by the file's size; where that is not conclusive, nothing is. With EMA compared, the raw weights' panel is
+    the main variant's, as in SimpleTuner's own scores.
+
+    At step 0 nothing is trained yet: those pictures are the base model's, its benchmark's or those of
+    `validation_on_startup`, and the variant `base`, which no rule compares a checkpoint with by accident. The
+    benchmark writes each of them twice, as `step_0_*` and under `benchmarks/base_model/` with only its size to number
+    it; both are numbered by their size, so that they are one picture here.
     """
 
     name: ClassVar[str] = "simpletuner"
@@ -50,7 +60,7 @@ class SimpleTuner(Layout):
         if (folder / IMAGES).is_dir():
             return f"has {IMAGES}/"
         config = find_config(folder)
-        return f"is the output_dir of {config[0]}" if config else ""
+        return f"is the output_dir of {config.path}" if config else ""
 
     def sample_folders(self, folder: Path) -> list[Path]:
         """Give the folders of checkpoint and base model images."""
@@ -61,82 +71,164 @@ class SimpleTuner(Layout):
         if relative.parent == PurePath(IMAGES):
             return _sample(relative.name)
         if relative.parent == BASE and (match := _BASE.fullmatch(relative.name)):
-            return Facts(0, match["short"], variant="base")
+            return _facts(0, match["short"], None, _size(match["size"]))
         return None
 
-    def prompts(self, folder: Path, override: Path | None) -> Prompts:
+    def prompts(self, place: Place) -> Prompts:
         """Read the prompt library and the single prompt that the trainer's configuration names."""
-        if override is not None:
-            return read_prompts(override)
-        found = find_config(folder)
-        if found is None:
-            fault = f"no SimpleTuner config of {folder} was found beside it; give `prompts:` for this run"
-            return Prompts(fault=fault)
-        return _library(*found)
+        if place.prompts is not None:
+            return read_prompts(place.prompts)
+        config = find_config(place.folder)
+        return _library(config) if config else Prompts(fault=no_config(place.folder))
 
-    def expected(self, folder: Path, override: Path | None) -> int | None:
+    def expected(self, place: Place) -> int | None:
         """Count prompts x resolutions x images, the unconditional picture included; needs the configuration."""
-        found = find_config(folder)
-        if override is not None or found is None:
+        config = find_config(place.folder)
+        if place.prompts is not None or config is None:
             return None
-        path, settings = found
-        library = _library(path, settings)
-        images = _count(settings.get("num_validation_images", 1))
-        if library.fault or any(_is_set(settings.get(name)) for name in _OWN_PROMPTS):
+        library = _library(config)
+        if library.fault:
             return None
-        return len(library.texts) * len(_resolutions(settings)) * images or None
+        return len(library.texts) * len(config.asked()) * config.number("num_validation_images", 1) or None
 
-    def flaw(self, folder: Path, facts: Facts, width: int, height: int) -> str:
-        """Tell display images by their size: a clean image has exactly the size that was asked for."""
-        if facts.variant == "base":  # written without text and panels
-            return ""
-        found = find_config(folder)
-        wanted: set[tuple[int, int] | None] = set(_resolutions(found[1])) if found else {facts.size} - {None}
-        if (width, height) in wanted:
-            return ""
-        asked = f"{_named(wanted)} was asked for" if wanted else "the size asked for is unknown"
-        return f"display image: {width}x{height}, {asked} (SimpleTuner adds the prompt's text or other panels)"
+    def flaw(self, place: Place, facts: Facts, width: int, height: int) -> str:
+        """Say why the generated picture cannot be found in a file of this size; empty when it can."""
+        found = _find(place, facts, (width, height), self.prompts(place))
+        return found if isinstance(found, str) else ""
 
-    def checkpoints(self, folder: Path) -> list[Checkpoint]:
+    def tile(self, place: Place, facts: Facts, width: int, height: int) -> Tile | None:
+        """Give the checkpoint's own panel, without footer and neighbours; None when it is the whole picture."""
+        found = _find(place, facts, (width, height), self.prompts(place))
+        return None if isinstance(found, str) or found == (0, 0, width, height) else found
+
+    def checkpoints(self, place: Place) -> list[Checkpoint]:
         """Give `checkpoint-{step}` folders that are whole by the file that SimpleTuner writes last.
 
         That is `.guard` since version 4.3.2; before it, accelerate's `random_states_*.pkl`. A run that has one guard
         is taken to write them all.
         """
-        places = [path for path in folder.glob("checkpoint-*") if _CHECKPOINT.fullmatch(path.name)]
+        places = [path for path in place.folder.glob("checkpoint-*") if _CHECKPOINT.fullmatch(path.name)]
         last = ".guard" if any((path / ".guard").is_file() for path in places) else "random_states_*.pkl"
         found = [_checkpoint(path, last) for path in places]
         return sorted((one for one in found if one), key=lambda one: one.written_at)
 
-    def logging_folder(self, folder: Path) -> Path | None:
-        """Give `{logging_dir}/{tracker_project_name}`, as accelerate's tracker joins them."""
-        found = find_config(folder)
-        settings = found[1] if found else {}
-        base = folder / str(settings.get("logging_dir") or "logs")
-        place = base / str(settings.get("tracker_project_name") or "simpletuner")
-        return next((path for path in (place, base) if path.is_dir()), None)
+    def setup(self, place: Place) -> Setup:
+        """Read the configuration; TensorBoard's folder is `{logging_dir}/{tracker_project_name}`, by accelerate."""
+        found = find_configs(place.folder)
+        advice = (*advise(place, found, self.prompts(place)), *_burned_in(place))
+        if not found:
+            logs = place.folder / "logs"
+            return Setup(logging_folder=_first_folder(logs / "simpletuner", logs), advice=advice)
+        config = found[0]
+        project = config.text("tracker_project_name", "simpletuner")
+        logs = place.folder / config.text("logging_dir", "logs")
+        return Setup(
+            config=config.path,
+            logging_folder=_first_folder(logs / project, logs),
+            trackers=config.trackers(),
+            project=project,
+            run_name=config.text("tracker_run_name", "simpletuner-testing"),
+            model=_model(config),
+            advice=advice,
+        )
 
 
 def _sample(name: str) -> Facts | None:
     match = _SAMPLE.fullmatch(name)
     if match is None:
         return None
-    short, variant = match["short"], ""
+    return _facts(int(match["step"]), match["short"], match["index"], _size(match["size"]))
+
+
+def _facts(step: int, short: str, numbered: str | None, size: Size | None) -> Facts:
+    variant = "" if step else BASE_MODEL
     if adapter := _ADAPTER.fullmatch(short):
         short, variant = adapter["short"], adapter["slug"]
-    size = _size(match["size"])
-    index = _by_size(size) if match["index"] is None else int(match["index"])
-    return Facts(int(match["step"]), short, index, variant, size=size)
+    index = int(numbered) if step and numbered is not None else _by_size(size)
+    return Facts(step, short, index, variant, size=size)
 
 
-def _by_size(size: tuple[int, int] | None) -> int:
-    """Number an image that its name does not number: before 3.0 only the size told those of one prompt apart."""
-    return size[0] * 100_000 + size[1] if size else 0
+def _by_size(size: Size | None) -> int:
+    """Number an image by its size: before 3.0, and at step 0, only that tells those of one prompt apart."""
+    return size[0] * 1_000_000 + size[1] if size else 0
 
 
-def _size(label: str) -> tuple[int, int] | None:
+def _size(label: str) -> Size | None:
     numbers = [int(number) for number in _NUMBERS.findall(label)]
     return (numbers[0], numbers[1]) if len(numbers) == 2 else None
+
+
+def _find(place: Place, facts: Facts, picture: Size, prompts: Prompts) -> Tile | str:
+    """Find the generated picture in a file of this size, or say why not and what can be done."""
+    config = find_config(place.folder)
+    asked = _asked(config, facts)
+    base = {size: _base_picture(place.folder, facts, size) for size in asked}
+    whole = picture in asked or picture in base.values()
+    if config and config.inputs():
+        named = " and ".join(config.inputs())
+        return (
+            (0, 0, *picture)
+            if whole
+            else f"cannot find the generated panel: {named} of {config.path} puts others beside it"
+        )
+    panels = [Panel(base[size] or rounded(size), sure=base[size] is not None or is_sure(size)) for size in asked]
+    lines = 1 + prompts.texts.get(facts.key, "").count("\n")
+    found = find_panel(picture, panels, lines, _pair(config, any(base.values())), whole=whole)
+    if isinstance(found, str):
+        return f"cannot find the generated panel: {picture[0]}x{picture[1]}, {found}"
+    return found
+
+
+def _asked(config: Config | None, facts: Facts) -> list[Size]:
+    """Give the sizes that may have been asked for; those of the configuration as it is now, and that of the name.
+
+    SimpleTuner 3.0 to 4.8 names the wrong one where several were asked for, but never another.
+    """
+    sizes = (config.asked() if config else []) + [facts.size] * (facts.size is not None)
+    return [size for size in dict.fromkeys(sizes) if size]
+
+
+def _base_picture(folder: Path, facts: Facts, asked: Size) -> Size | None:
+    """Give the real size of the base model's picture of the same prompt and size, which the benchmark keeps."""
+    adapter = f"__{facts.variant}" if facts.variant not in ("", BASE_MODEL) else ""
+    return picture_size(folder / BASE / f"{facts.key}{adapter}_{asked[0]}x{asked[1]}.png")
+
+
+def _pair(config: Config | None, has_base: bool) -> Pair:
+    """Tell what stands beside the checkpoint's panel where there are two.
+
+    A picture of the base model would be there too where EMA is compared: two panels are then of another time, with
+    other settings.
+    """
+    ema = config.compares_ema() if config else None
+    if ema:
+        return "unknown" if has_base else "ema"
+    return "base" if has_base or ema is False else "unknown"
+
+
+def _burned_in(place: Place) -> Iterator[str]:
+    """Warn of versions that draw the prompt into the picture itself, which leaves its size as it was asked for."""
+    if any(any(place.folder.glob(f"checkpoint-*/{name}")) for name in (".guard", "checkpoint_manifest.json")):
+        return  # 4.0.2 or later
+    path, facts = next(_displayed(place.folder), (None, None))
+    size = picture_size(path) if path else None
+    if facts and size in _asked(find_config(place.folder), facts):
+        yield (
+            "pictures have no footer: SimpleTuner 2.0.1 to 3.1.2 draws the prompt into the picture itself, and CLIP"
+            " reads it, so such scores mean nothing; update SimpleTuner to 3.1.3 or later, if it is one of those"
+        )
+
+
+def _displayed(folder: Path) -> Iterator[tuple[Path, Facts]]:
+    """Give checkpoints' pictures, in no order."""
+    try:
+        with os.scandir(folder / IMAGES) as entries:
+            for entry in entries:
+                facts = _sample(entry.name)
+                if facts and facts.step:
+                    yield Path(entry.path), facts
+    except OSError:
+        return
 
 
 def _checkpoint(path: Path, last: str) -> Checkpoint | None:
@@ -149,99 +241,34 @@ def _checkpoint(path: Path, last: str) -> Checkpoint | None:
     return Checkpoint(step, path, max(written)) if written else None
 
 
-def find_config(folder: Path) -> tuple[Path, Mapping[str, Any]] | None:
-    """Find the configuration whose `output_dir` is this folder, in the places where SimpleTuner is started.
-
-    SimpleTuner reads `config/config.{json,toml}` or `config/<name>/config.{json,toml}` of its working folder.
-    """
-    for base in (folder, *list(folder.parents)[:3]):
-        for pattern in ("config/config.*", "config/*/config.*", "config.*"):
-            for path in sorted(base.glob(pattern)):
-                settings = _config(path)
-                if settings is not None and _is_output(settings, path, base, folder):
-                    return path, settings
-    return None
-
-
-def _is_output(settings: Mapping[str, Any], path: Path, base: Path, folder: Path) -> bool:
-    named = settings.get("output_dir")
-    if not named and path.parent == folder:
-        return True
-    named = os.path.expanduser(str(named or DEFAULT_OUTPUT))  # noqa: PTH111 - an unknown user is no error here
-    return any(os.path.realpath(place / named) == os.path.realpath(folder) for place in (base, path.parent))
-
-
-def _config(path: Path) -> Mapping[str, Any] | None:
-    try:
-        info = path.stat()
-    except OSError:  # a dangling link, or removed meanwhile
-        return None
-    readable = path.suffix in (".json", ".toml") and stat.S_ISREG(info.st_mode)
-    return _read_config(path, info.st_mtime_ns, info.st_size) if readable else None
-
-
-@lru_cache(maxsize=256)
-def _read_config(path: Path, _mtime_ns: int, _size: int) -> Mapping[str, Any] | None:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        data = tomllib.loads(text) if path.suffix == ".toml" else load_json(text)
-    except (OSError, ValueError, RecursionError):
-        return None
-    if not isinstance(data, dict):
-        return None
-    return {str(key).removeprefix("--"): value for key, value in data.items()}
-
-
-def _library(path: Path, settings: Mapping[str, Any]) -> Prompts:
-    texts: dict[str, str] = {}
-    fault = ""
-    if _is_set(settings.get("validation_prompt_library")):
-        fault = f"{path}: the prompts of `validation_prompt_library` are inside SimpleTuner; give `prompts:`"
-    if not _is_true(settings.get("validation_disable_unconditional")):
-        texts["unconditional"] = ""
-    if named := settings.get("user_prompt_library"):
-        found = read_prompts(_existing(path, str(named)))
+def _library(config: Config) -> Prompts:
+    """Read the prompts in SimpleTuner's order; of two with the same name, the later wins, as among its files."""
+    texts = {} if config.flag("validation_disable_unconditional") else {UNCONDITIONAL: ""}
+    faults = list(_unknown_prompts(config))
+    if named := config.text("user_prompt_library"):
+        found = read_prompts(config.file(named))
         texts |= found.texts
-        fault = found.fault or fault
-    if prompt := settings.get("validation_prompt"):
-        texts["validation"] = str(prompt)
-    return Prompts(texts, path, fault)
+        faults += [found.fault] * bool(found.fault)
+    if prompt := config.text("validation_prompt"):
+        texts["validation"] = prompt
+    return Prompts(texts, config.path, faults[-1] if faults else "")
 
 
-def _existing(config: Path, named: str) -> Path:
-    """Resolve a path of the configuration as the trainer does, relative to its working folder: the one with
-    `config/` in it. Where there is none, the folders around the configuration are tried.
-    """
-    near = list(config.parents)[:3]
-    working = [place.parent for place in near if place.name == "config"]
-    named = os.path.expanduser(named)  # noqa: PTH111 - an unknown user is no error here
-    places = [place / named for place in working + near]
-    return next((place for place in places if os.path.isfile(place)), places[0])  # noqa: PTH113 - never raises
+def _unknown_prompts(config: Config) -> Iterator[str]:
+    """Name the settings that bring in prompts which stand in no file of the user's, or in one that is not known."""
+    for name in ("validation_prompt_library", *INPUTS):
+        if config.is_set(name):
+            where = "inside SimpleTuner" if name == "validation_prompt_library" else "in its data sets"
+            yield f"{config.path}: the prompts of `{name}` are {where}; give `prompts:`"
+    for name in ("user_prompt_library", "validation_prompt", "validation_disable_unconditional"):
+        if config.unknown(name):
+            yield f"{config.path}: `{name}` comes from the trainer's environment; give `prompts:`"
 
 
-def _is_set(value: object) -> bool:
-    return str(value).strip().lower() not in ("", "none", "null", "false", "0", "no", "[]", "{}")
+def _model(config: Config) -> str:
+    default = TRAINERS_CLIP if config.text("evaluation_type").lower() == "clip" else ""
+    return config.text("pretrained_evaluation_model_name_or_path", default)
 
 
-def _count(value: object) -> int:
-    """Read a number of images; 0 when it is none."""
-    text = str(value).strip()
-    return int(text) if text.isdecimal() and len(text) < 6 else 0
-
-
-def _is_true(value: object) -> bool:
-    return value is True or str(value).strip().lower() in ("true", "1", "yes")
-
-
-def _resolutions(settings: Mapping[str, Any]) -> list[tuple[int, int]]:
-    """Read `1024x1024,1280x768` or `512` as (width, height) pairs."""
-    found = []
-    for part in str(settings.get("validation_resolution") or "256").split(","):
-        numbers = [int(number) for number in _NUMBERS.findall(part)]
-        if numbers:
-            found.append((numbers[0], numbers[-1]))
-    return found or [(256, 256)]
-
-
-def _named(sizes: set[tuple[int, int] | None]) -> str:
-    return " or ".join(f"{width}x{height}" for width, height in sorted(size for size in sizes if size))
+def _first_folder(*places: Path) -> Path | None:
+    return next((place for place in places if place.is_dir()), None)

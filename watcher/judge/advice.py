@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from watcher.judge.metrics import METRICS
+from watcher.judge.metrics import known
 from watcher.judge.schema import Rule
+from watcher.names import MAIN, prefix_of, scorer_fault, what_of
 
 FEW_PROMPTS = 16
 """With fewer prompts a mean is so noisy that one in five healthy runs is stopped (simulated)."""
@@ -13,19 +14,26 @@ OPENAI_CLIP = "clip-vit-"
 """What OpenAI's CLIP models have in their names; for them it is known what a mean above 0.30 says."""
 
 
-def advise(rules: Sequence[Rule]) -> list[tuple[str, str, str]]:
-    """Give code, rule name and advice for everything in the rules that is likely to decide badly."""
-    return [(code, rule.name, text) for rule in rules for code, give in ADVICE for text in give(rule)]
+def advise(rules: Sequence[Rule], *, configured: bool = False) -> list[tuple[str, str, str]]:
+    """Give code, rule name and advice for everything in the rules that is likely to decide badly.
+
+    `configured` tells that the rules were read together with the scorers that there are.
+    """
+    given = [(code, give) for code, give in ADVICE if not configured or give is not _other_scorer]
+    return [(code, rule.name, text) for rule in rules for code, give in given for text in give(rule)]
 
 
 def _single_prompt(rule: Rule) -> Iterator[str]:
-    if _stops(rule) and rule.when.metric in ("clip/min", "clip/max"):
-        yield f"stops on {rule.when.metric}: single prompts range from .14 to .39 in healthy runs; use clip/mean"
+    metric = rule.when.metric
+    if _stops(rule) and what_of(metric) in ("min", "max"):
+        mean = f"{prefix_of(metric)}/mean"
+        yield f"stops on {metric}: single prompts range from .14 to .39 in healthy runs (CLIP's scale); use {mean}"
 
 
 def _high_threshold(rule: Rule) -> Iterator[str]:
-    scale_is_known = not rule.model or OPENAI_CLIP in rule.model.lower()
-    if _stops(rule) and rule.when.metric == "clip/mean" and rule.when.threshold > 0.30 and scale_is_known:
+    metric = rule.when.metric
+    scale_is_known = OPENAI_CLIP in rule.model.lower() if rule.model else prefix_of(metric) == MAIN
+    if _stops(rule) and what_of(metric) == "mean" and rule.when.threshold > 0.30 and scale_is_known:
         yield (
             f"stops on an absolute mean of {rule.when.threshold:g}: above 0.30 differences do not rank models "
             "(another scorer's scale may differ: then name it in `model:`)"
@@ -60,9 +68,18 @@ def _no_data(rule: Rule) -> Iterator[str]:
 
 
 def _wrong_way(rule: Rule) -> Iterator[str]:
-    better = METRICS[rule.when.metric].higher_is_better
+    better = known(rule.when.metric).higher_is_better
     if _stops(rule) and better is not None and better == (rule.when.above is not None):
         yield f"stops when `{rule.when}`, which is when the run does well: is the sign the right way round?"
+
+
+def _other_scorer(rule: Rule) -> Iterator[str]:
+    scorer = prefix_of(rule.when.metric)
+    if not scorer_fault(scorer) and scorer != MAIN:
+        yield (
+            f"looks at `{rule.when.metric}`, which there is only where `scorers:` names a `{scorer}`: "
+            "`watcher check` tells whether your configuration does"
+        )
 
 
 def _stops(rule: Rule) -> bool:
@@ -70,7 +87,7 @@ def _stops(rule: Rule) -> bool:
 
 
 def _counts(rule: Rule) -> bool:
-    return METRICS[rule.when.metric].is_count
+    return known(rule.when.metric).is_count
 
 
 ADVICE: tuple[tuple[str, Callable[[Rule], Iterator[str]]], ...] = (
@@ -81,4 +98,5 @@ ADVICE: tuple[tuple[str, Callable[[Rule], Iterator[str]]], ...] = (
     ("A5", _no_gate),
     ("A6", _no_data),
     ("A7", _wrong_way),
+    ("A8", _other_scorer),
 )

@@ -8,9 +8,10 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from watcher.judge import metrics
+from watcher.names import prefix_of, what_of
 from watcher.nouns import Verdict
 from watcher.part import Part
 
@@ -28,7 +29,7 @@ class Compare(Part):
 
     With `confidence` the one-sided t bound of the mean over prompts must be: mean + t * stderr for `below`,
     mean - t * stderr for `above`, t with prompts - 1 degrees of freedom (Student's t interval of a mean, one side).
-    Needs `clip/stderr` and `clip/prompts`; unknown without them.
+    Needs `stderr` and `prompts` of the same scorer (`clip/stderr` for `clip/mean`); unknown without them.
     """
 
     metric: str
@@ -38,14 +39,15 @@ class Compare(Part):
     above: float | None = None
     """True when the metric is above this."""
     confidence: float | None = Field(default=None, gt=0.5, lt=1)
-    """How sure one has to be that the mean over all possible prompts is, above 0.5 and below 1; for `clip/mean`."""
+    """How sure one has to be that the mean over all possible prompts is, above 0.5 and below 1; for a
+    scorer's mean, such as `clip/mean`."""
     inclusive: bool = False
     """Whether the threshold itself counts (`<=`, `>=`)."""
 
     @field_validator("metric")
     @classmethod
-    def _known(cls, metric: str) -> str:
-        if wrong := metrics.unknown(metric):
+    def _known(cls, metric: str, info: ValidationInfo) -> str:
+        if wrong := metrics.unknown(metric, (info.context or {}).get("scorers")):
             raise ValueError(wrong)
         return metric
 
@@ -60,8 +62,8 @@ class Compare(Part):
             raise ValueError("give either `below` or `above`")
         if wrong := metrics.fault(self.metric, self.sign, self.threshold):
             raise ValueError(wrong)
-        if self.confidence is not None and self.metric != "clip/mean":
-            raise ValueError("`confidence` is known for `clip/mean` only: only a mean has a standard error")
+        if self.confidence is not None and what_of(self.metric) != "mean":
+            raise ValueError("`confidence` is known for `clip/mean` only: only a scorer's mean has a standard error")
         return self
 
     def __str__(self) -> str:
@@ -82,10 +84,12 @@ class Compare(Part):
         """Judge one evaluation's metrics."""
         value = found.get(self.metric)
         if value is None or math.isnan(value):
-            return Verdict("", None, f"{self.metric} is {'missing' if value is None else 'NaN'}")
+            return _without(self.metric, missing=value is None)
         bound = self._bound(value, found)
         if bound is None:
-            return Verdict("", None, f"{self.metric} has no standard error to be sure by", {self.metric: value})
+            reason = f"{self.metric} has no standard error to be sure by"
+            way_out = "validate with two prompts or more, or leave `confidence` out of the rule"
+            return Verdict("", None, reason, {self.metric: value}, way_out)
         test, word = _TESTS[self.sign]
         holds = test(bound, self.threshold)
         shown = _described(self.metric, value, self.threshold, found)
@@ -96,13 +100,22 @@ class Compare(Part):
     def _bound(self, value: float, found: Mapping[str, float]) -> float | None:
         if self.confidence is None:
             return value
-        error, prompts = found.get("clip/stderr"), found.get("clip/prompts", 0.0)
+        scorer = prefix_of(self.metric)
+        error, prompts = found.get(f"{scorer}/stderr"), found.get(f"{scorer}/prompts", 0.0)
         if error is None or math.isnan(error) or prompts < 2:
             return None
         from scipy.stats import t
 
         away = float(t.ppf(self.confidence, prompts - 1)) * error
         return value + away if self.below is not None else value - away
+
+
+def _without(metric: str, *, missing: bool) -> Verdict:
+    """Say that a metric has no value, and what would give it one."""
+    if missing:
+        return Verdict("", None, f"{metric} is missing", way_out=metrics.known(metric).missing)
+    way_out = "look at the images: NaN weights leave none that can be scored; `on_nan: fire` lets NaN count as true"
+    return Verdict("", None, f"{metric} is NaN", way_out=way_out)
 
 
 def parse_sentence(text: object) -> dict[str, Any]:
@@ -121,13 +134,15 @@ def parse_sentence(text: object) -> dict[str, Any]:
 
 
 def _described(metric: str, value: float, threshold: float, found: Mapping[str, float]) -> str:
-    if metrics.METRICS[metric].is_count:
+    if metrics.known(metric).is_count:
         return f"{metric} {value:g}"
     looks_equal = value != threshold and f"{value:.3f}" == f"{threshold:.3f}"
     text = f"{metric} {value:.{6 if looks_equal else 3}f}"
-    if metric == "clip/mean" and "clip/stderr" in found:
-        text += f" +- {found['clip/stderr']:.3f}"
-    return text + (f" over {found['clip/prompts']:.0f} prompts" if "clip/prompts" in found else "")
+    error = found.get(f"{prefix_of(metric)}/stderr") if what_of(metric) == "mean" else None
+    if error is not None:
+        text += f" +- {error:.3f}"
+    prompts = found.get(metrics.known(metric).prompts)
+    return text if prompts is None else f"{text} over {prompts:.0f} prompts"
 
 
 CONDITIONS = (Compare,)

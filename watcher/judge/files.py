@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,21 +20,24 @@ class RuleSet:
     files: tuple[Path, ...] = ()
 
 
-def load_rules(paths: Iterable[Path]) -> RuleSet:
-    """Read rule files.
+def load_rules(paths: Iterable[Path], scorers: Collection[str] | None = None) -> RuleSet:
+    """Read rule files; `scorers` are those that are configured, where that is known.
 
     Raises:
         ConfigError: with every fault of every file.
 
     """
-    rules, faults = read_rules(paths)
+    rules, faults = read_rules(paths, scorers)
     if faults:
         raise ConfigError(faults=faults)
     return rules
 
 
-def read_rules(paths: Iterable[Path]) -> tuple[RuleSet, list[Fault]]:
-    """Read rule files; gives the rules of the files that are right, and every fault."""
+def read_rules(paths: Iterable[Path], scorers: Collection[str] | None = None) -> tuple[RuleSet, list[Fault]]:
+    """Read rule files; gives the rules of the files that are right, and every fault.
+
+    With `scorers`, a metric of a scorer that is not configured is a fault.
+    """
     files = tuple(paths)
     rules: list[Rule] = []
     faults: list[Fault] = []
@@ -45,7 +48,7 @@ def read_rules(paths: Iterable[Path]) -> tuple[RuleSet, list[Fault]]:
         except ConfigError as error:
             faults += error.faults or [Fault(path, 1, "", str(error).removeprefix(f"{path}: "))]
             continue
-        found, wrong = yamlfile.check(document, RuleFile)
+        found, wrong = yamlfile.check(document, RuleFile, {"scorers": scorers})
         faults += sorted([*wrong, *_taken(document, homes)], key=lambda fault: fault.line)
         rules += found.rules if found else ()
     return RuleSet(tuple(rules), files), faults

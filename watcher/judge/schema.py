@@ -59,7 +59,7 @@ class StopAction(Part):
     wait: Duration = 3600.0
     """How long to wait for a checkpoint."""
     delay: Duration = 600.0
-    """How long a file `HOLD` in the run's folder can veto before anything is done."""
+    """How long `watcher hold`, or a file `HOLD` in the run's folder, can veto before anything is done."""
     grace: Duration = 300.0
     """How long the processes have to end before the next signal."""
     kill: bool = False

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
-from watcher.judge.metrics import METRICS
+from watcher.judge.metrics import known
 from watcher.judge.schema import Rule
 from watcher.judge.spans import Span
+from watcher.names import MAIN, prefix_of
 from watcher.nouns import Verdict
 
 SHOWN = 5
 """So many steps of a streak are named in its reason."""
+BLIND = 3
+"""A rule that could not judge so many evaluations in a row protects nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,13 @@ class Point:
     complete: bool = True
     epoch: float | None = None
     identity: str = ""
+    """Of the main scorer."""
+    others: Mapping[str, str] = field(default_factory=dict)
+    """Identities of further scorers, by their names."""
+
+    def identity_of(self, scorer: str) -> str:
+        """Give the identity of a scorer; empty where it has no score in this evaluation."""
+        return self.identity if scorer == MAIN else self.others.get(scorer, "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +64,8 @@ class State:
     clear_at: float = 0.0
     unknowns: int = 0
     """Evaluations in a row that could not be judged."""
+    way_out: str = ""
+    """What would let the rule judge again, where the last evaluation could not be judged."""
     reason: str = ""
     seen: int = 0
     """Evaluations so far, judged or not."""
@@ -69,8 +81,9 @@ class State:
 
     @staticmethod
     def from_json(value: Mapping[str, Any]) -> State:
-        """Read a state from the store."""
-        return State(**{**value, "steps": tuple(value["steps"])})
+        """Read a state from the store, which may keep more beside it."""
+        mine = {field.name: value[field.name] for field in fields(State) if field.name in value}
+        return State(**{**mine, "steps": tuple(value["steps"])})
 
 
 def replay(rule: Rule, points: Sequence[Point]) -> tuple[State, list[tuple[Point, State, Verdict]]]:
@@ -88,13 +101,13 @@ def advance(rule: Rule, state: State, point: Point) -> tuple[State, Verdict]:
     state = replace(state, seen=state.seen + 1, needed=_needed(rule.for_), last_at=point.last_at)
     for gate in rule.after:
         if (reached := _progress(state, point)[gate.unit]) is None:
-            return _unknown(state, Verdict(rule.name, None, f"cannot judge: no epoch is known for `after: {gate}`"))
+            return _unknown(state, _no_epoch(rule, gate))
         if reached < gate.amount:
             return replace(state, reason=f"not judged before {gate}"), Verdict(rule.name, None, f"before {gate}")
     verdict = judge(rule, point)
     if verdict.value is None:
         return _unknown(state, verdict)
-    state = replace(state, unknowns=0)
+    state = replace(state, unknowns=0, way_out="")
     return _counted(rule, state, point, verdict) if verdict.value else _cleared(rule, state, point, verdict)
 
 
@@ -104,14 +117,15 @@ def judge(rule: Rule, point: Point) -> Verdict:
     `on_missing` and `on_nan` come before `needs`: an evaluation whose metric is missing lacks prompts as well.
     """
     verdict = replace(rule.when.judge(point.metrics), rule=rule.name)
-    if METRICS[rule.when.metric].is_count and verdict.value is not None:
+    if known(rule.when.metric).is_count and verdict.value is not None:
         return verdict
     if other := _other_model(rule, point):
-        return Verdict(rule.name, None, other)
+        return other
     if fires := _fires(rule, point.metrics.get(rule.when.metric)):
         return replace(verdict, value=True, reason=f"{verdict.reason} (`{fires}`)")
-    lack = _lack(rule, point)
-    return Verdict(rule.name, None, lack) if lack else verdict
+    if verdict.value is None and not point.metrics.get(f"{prefix_of(rule.when.metric)}/prompts", 1.0):
+        return verdict  # nothing has a score, and that is more to the point than that prompts are few
+    return _lack(rule, point) or verdict
 
 
 def _began(state: State, point: Point) -> State:
@@ -132,7 +146,13 @@ def _progress(state: State, point: Point) -> Mapping[str, float | None]:
 
 
 def _unknown(state: State, verdict: Verdict) -> tuple[State, Verdict]:
-    return replace(state, unknowns=state.unknowns + 1, reason=verdict.reason), verdict
+    unknowns = state.unknowns + 1
+    return replace(state, unknowns=unknowns, reason=verdict.reason, way_out=verdict.way_out), verdict
+
+
+def is_blind(state: State, verdict: Verdict) -> bool:
+    """Tell whether a rule could not judge the last evaluation, and neither the ones before it: it protects nobody."""
+    return state.unknowns >= BLIND and verdict.value is None and state.reason == verdict.reason
 
 
 def _fires(rule: Rule, value: float | None) -> str:
@@ -142,18 +162,46 @@ def _fires(rule: Rule, value: float | None) -> str:
     return "on_nan: fire" if math.isnan(value) and rule.on_nan == "fire" else ""
 
 
-def _lack(rule: Rule, point: Point) -> str:
-    prompts = point.metrics.get("clip/prompts")
+def _lack(rule: Rule, point: Point) -> Verdict | None:
+    """Say what an evaluation has too little of, or None."""
+    prompts = point.metrics.get(known(rule.when.metric).prompts)
     if prompts is not None and prompts < rule.needs.prompts:
-        return f"cannot judge: {prompts:.0f} prompts, {rule.needs.prompts} are needed"
-    return "cannot judge: the evaluation is incomplete" if rule.needs.complete and not point.complete else ""
+        return Verdict(
+            rule.name,
+            None,
+            f"cannot judge: {prompts:.0f} prompt{'' if prompts == 1 else 's'}, {rule.needs.prompts} are needed",
+            way_out=f"validate with at least {rule.needs.prompts} prompts, a prompt library for example; or lower "
+            "`needs: {prompts: ...}` of the rule, knowing that single prompts mislead",
+        )
+    if rule.needs.complete and not point.complete:
+        return Verdict(rule.name, None, "cannot judge: the evaluation is incomplete", way_out=_COMPLETE)
+    return None
 
 
-def _other_model(rule: Rule, point: Point) -> str:
-    name = point.identity.rpartition("@")[0] or point.identity
+_COMPLETE = (
+    "find out which images are missing, blank or undecodable, and why; or set `needs: {complete: false}` in the rule, "
+    "knowing that means over different prompts cannot be compared"
+)
+
+
+def _no_epoch(rule: Rule, gate: Span) -> Verdict:
+    reason = f"cannot judge: no epoch is known for `after: {gate}`"
+    return Verdict(rule.name, None, reason, way_out="write `after` in steps, evaluations or time")
+
+
+def _other_model(rule: Rule, point: Point) -> Verdict | None:
+    scorer = prefix_of(rule.when.metric)
+    identity = point.identity_of(scorer)
+    name = identity.rpartition("@")[0] or identity
     if not rule.model or not name or _same_model(rule.model, name):
-        return ""
-    return f"cannot judge: scored by {name}, the rule is for {rule.model}"
+        return None
+    return Verdict(
+        rule.name,
+        None,
+        f"cannot judge: scored by {name}, the rule is for {rule.model}",
+        way_out=f"score with it (`scorers: {{{scorer}: {{model: {rule.model}}}}}`), or choose the rule's threshold "
+        "anew and name the model that it is for",
+    )
 
 
 def _same_model(model: str, name: str) -> bool:

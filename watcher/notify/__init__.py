@@ -2,7 +2,8 @@
 
 from watcher.notify.postman import Delivered, NotDelivered, Postman, retry_delay
 from watcher.notify.slack import Slack
-from watcher.notify.target import Log, Target
+from watcher.notify.target import Log, Target, labels
+from watcher.notify.trial import Trial, trial
 from watcher.notify.webhook import Webhook
 
 TARGETS: tuple[type[Target], ...] = (Log, Webhook, Slack)
@@ -15,6 +16,9 @@ __all__ = [
     "Postman",
     "Slack",
     "Target",
+    "Trial",
     "Webhook",
+    "labels",
     "retry_delay",
+    "trial",
 ]

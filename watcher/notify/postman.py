@@ -64,12 +64,12 @@ class Postman:
             refused = isinstance(error, NoticeRefusedError)
             self._put(NotDelivered(delivery_id, str(error), error.permanent, error.retry_after, refused))
         except Exception as error:  # noqa: BLE001 - a target's bug must not lose the notice
-            self._put(NotDelivered(delivery_id, _bug(error), False))
+            self._put(NotDelivered(delivery_id, bug(error), False))
         else:
             self._put(Delivered(delivery_id))
 
 
-def _bug(error: Exception) -> str:
+def bug(error: Exception) -> str:
     """Say what went wrong and where, but not its text, which may hold a secret."""
     where = traceback.extract_tb(error.__traceback__)[-1]
     return f"a bug: {type(error).__name__} in {where.name}, line {where.lineno}"

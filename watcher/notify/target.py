@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import ClassVar
 
 from pydantic import Field, SecretStr, field_validator
@@ -39,6 +40,16 @@ class Target(PlugIn):
             DeliveryError: it has not; `permanent` when trying again cannot help.
 
         """
+
+
+def labels(targets: Sequence[Target]) -> list[str]:
+    """Label targets in their order; the same place given twice is one target.
+
+    Not by number: what waits for the second of two would go to the other once the first is taken out.
+    """
+    found = [target.label() for target in targets]
+    both = zip(found, targets, strict=True)
+    return [f"{label} {target.mark()}".strip() if found.count(label) > 1 else label for label, target in both]
 
 
 class Log(Target):

@@ -44,17 +44,15 @@ def last_of(db: Connection, decision_id: int) -> Command | None:
     return None if row is None else _command(row)
 
 
-def verified_at(db: Connection, decision_id: int) -> float | None:
-    """Give the wall time at which an action of a decision was verified; None when none was."""
-    mine = (actions.c.decision_id == decision_id, actions.c.state == "verified")
-    return db.execute(select(func.max(actions.c.changed_at)).where(*mine)).scalar()
+def get(db: Connection, action_id: int) -> Command:
+    """Give an action as it stands now."""
+    return _command(db.execute(select(actions).where(actions.c.id == action_id)).one())
 
 
-def last(db: Connection) -> dict[str, Command]:
-    """Give the newest action of every run, by run id."""
-    newest = select(func.max(actions.c.id)).group_by(actions.c.run_id)
-    rows = db.execute(select(actions).where(actions.c.id.in_(newest)))
-    return {row.run_id: _command(row) for row in rows}
+def stopped_at(db: Connection, run_id: str, since: float) -> float | None:
+    """Give the wall time at which a run was last proved to be stopped, by whomever; None if not since then."""
+    ends = (actions.c.run_id == run_id, actions.c.state == "verified", actions.c.changed_at >= since)
+    return db.execute(select(func.max(actions.c.changed_at)).where(*ends)).scalar()
 
 
 def stops_since(db: Connection, since: float) -> int:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from watcher.nouns import EMPTY_PROMPT, Evaluation, Sample
+from watcher.record import vectors
 from watcher.record.tables import evaluations, metrics, runs, samples
+
+CLOCKS = 900.0
+"""Seconds by which a file server's clock may differ from ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,15 +23,14 @@ class OpenEvaluation:
     evaluation: Evaluation
     opened_at: float
     last_arrival: float
-    keys: Mapping[str, int]
-    """How many images each prompt key has."""
+    images: int
     pending: int
     """Samples that still want a score."""
     later_step_started: bool
 
 
-def open_for(db: Connection, sample: Sample, now: float) -> int:
-    """Open, or open again, the evaluation that a sample belongs to; gives its id."""
+def open_for(db: Connection, sample: Sample, now: float, *, images: int = 0) -> int:
+    """Open, or open again, the evaluation that a sample belongs to, with so many more images; gives its id."""
     same = (
         evaluations.c.run_id == sample.run_id,
         evaluations.c.attempt == sample.attempt,
@@ -36,22 +39,23 @@ def open_for(db: Connection, sample: Sample, now: float) -> int:
     )
     row = db.execute(select(evaluations).where(*same)).one_or_none()
     if row is None:
-        return _insert(db, sample, now)
+        return _insert(db, sample, now, images)
     db.execute(
         update(evaluations)
         .where(evaluations.c.id == row.id)
         .values(
             state="superseded" if row.state == "superseded" else "open",
             history=row.history and _is_history(db, sample),
-            first_at=min(row.first_at, sample.mtime),
-            last_at=max(row.last_at, sample.mtime),
+            first_at=min(row.first_at, _written_at(sample, now)),
+            last_at=max(row.last_at, _written_at(sample, now)),
             last_arrival=now,
+            images=row.images + images,
         )
     )
     return int(row.id)
 
 
-def _insert(db: Connection, sample: Sample, now: float) -> int:
+def _insert(db: Connection, sample: Sample, now: float, images: int) -> int:
     new = insert(evaluations).values(
         run_id=sample.run_id,
         attempt=sample.attempt,
@@ -61,26 +65,43 @@ def _insert(db: Connection, sample: Sample, now: float) -> int:
         state="open",
         history=_is_history(db, sample),
         complete=False,
-        first_at=sample.mtime,
-        last_at=sample.mtime,
+        first_at=_written_at(sample, now),
+        last_at=_written_at(sample, now),
         opened_at=now,
         last_arrival=now,
         revision=0,
         identity="",
         closed_because="",
+        images=images,
     )
     return int(db.execute(new.returning(evaluations.c.id)).scalar_one())
 
 
+def _written_at(sample: Sample, now: float) -> float:
+    """Give when an image was written; never later than it was seen, whatever its file server's clock says."""
+    return min(sample.mtime, now)
+
+
+def replaced(db: Connection, evaluation_id: int) -> None:
+    """Take one image off an evaluation's count: another takes its place."""
+    row = update(evaluations).where(evaluations.c.id == evaluation_id)
+    db.execute(row.values(images=evaluations.c.images - 1))
+
+
 def _is_history(db: Connection, sample: Sample) -> bool:
-    first_seen = db.execute(select(runs.c.first_seen).where(runs.c.id == sample.run_id)).scalar_one()
-    return bool(sample.mtime < first_seen)
+    """Tell whether an image is from before its run was first seen.
+
+    What was there then is known by the files' own clock; what was brought there since with an old time is history too.
+    """
+    first = db.execute(select(runs.c.first_seen, runs.c.newest_at_first).where(runs.c.id == sample.run_id)).one()
+    return bool(sample.mtime <= first.newest_at_first or sample.mtime < first.first_seen - CLOCKS)
 
 
 def supersede(db: Connection, run_id: str, step: int) -> None:
-    """Take every evaluation at or after a step out of the rules' sight; it stays in the store."""
-    later = (evaluations.c.run_id == run_id, evaluations.c.step >= step)
-    db.execute(update(evaluations).where(*later).values(state="superseded"))
+    """Take every evaluation at or after a step out of the rules' sight; it stays in the store, without embeddings."""
+    later = (evaluations.c.run_id == run_id, evaluations.c.step >= step, evaluations.c.state != "superseded")
+    gone = db.execute(update(evaluations).where(*later).values(state="superseded").returning(evaluations.c.id))
+    vectors.forget(db, gone.scalars().all())
 
 
 def opened(db: Connection) -> list[OpenEvaluation]:
@@ -88,24 +109,33 @@ def opened(db: Connection) -> list[OpenEvaluation]:
     query = select(evaluations).join(runs, runs.c.id == evaluations.c.run_id)
     query = query.where(evaluations.c.state == "open", runs.c.state == "active")
     rows = db.execute(query.order_by(evaluations.c.run_id, evaluations.c.step, evaluations.c.id)).all()
-    return [_opened(db, row) for row in rows]
+    if not rows:
+        return []
+    waiting, newest = _waiting(db), _newest(db, {row.run_id for row in rows})
+    return [
+        OpenEvaluation(
+            evaluation=_evaluation(row, {}),
+            opened_at=row.opened_at,
+            last_arrival=row.last_arrival,
+            images=row.images,
+            pending=waiting.get(row.id, 0),
+            later_step_started=newest.get(row.run_id, 0) > row.step,
+        )
+        for row in rows
+    ]
 
 
-def _opened(db: Connection, row: Row[Any]) -> OpenEvaluation:
-    mine = (samples.c.evaluation_id == row.id, samples.c.current)
-    keys = select(samples.c.key, func.count()).where(*mine).group_by(samples.c.key)
-    ready = select(func.count()).select_from(samples).where(*mine, samples.c.state == "ready")
-    newest = select(func.max(evaluations.c.step)).where(
-        evaluations.c.run_id == row.run_id, evaluations.c.state != "superseded"
-    )
-    return OpenEvaluation(
-        evaluation=_evaluation(row, {}),
-        opened_at=row.opened_at,
-        last_arrival=row.last_arrival,
-        keys={row[0]: row[1] for row in db.execute(keys)},
-        pending=db.execute(ready).scalar_one(),
-        later_step_started=(db.execute(newest).scalar_one() or 0) > row.step,
-    )
+def _waiting(db: Connection) -> dict[int, int]:
+    """Count the samples that still want a score, by evaluation id."""
+    query = select(samples.c.evaluation_id, func.count()).where(samples.c.state == "ready", samples.c.current)
+    return {row[0]: row[1] for row in db.execute(query.group_by(samples.c.evaluation_id))}
+
+
+def _newest(db: Connection, run_ids: Collection[str]) -> dict[str, int]:
+    """Give the highest step of each run that no later attempt has replaced."""
+    seen = (evaluations.c.run_id.in_(run_ids), evaluations.c.state != "superseded")
+    query = select(evaluations.c.run_id, func.max(evaluations.c.step)).where(*seen)
+    return {row[0]: row[1] for row in db.execute(query.group_by(evaluations.c.run_id))}
 
 
 def open_after(db: Connection, run_id: str, first_at: float, known_at: float) -> list[int]:
@@ -123,7 +153,12 @@ def close(
     db.execute(
         update(evaluations)
         .where(evaluations.c.id == evaluation.id)
-        .values(revision=evaluations.c.revision + 1, identity=evaluation.identity, **changed)
+        .values(
+            revision=evaluations.c.revision + 1,
+            identity=evaluation.identity,
+            others=dict(evaluation.others),
+            **changed,
+        )
     )
     db.execute(delete(metrics).where(metrics.c.evaluation_id == evaluation.id))
     rows = [{"evaluation_id": evaluation.id, "name": name, "value": v} for name, v in values.items()]
@@ -152,13 +187,23 @@ def judged(db: Connection, run_id: str) -> list[Evaluation]:
     return _with_metrics(db, list(db.execute(query)))
 
 
-def latest(db: Connection) -> dict[str, Evaluation]:
-    """Give the newest closed evaluation of the main variant of every run, by run id."""
-    seen = (evaluations.c.state == "closed", evaluations.c.variant == "")
-    newest = select(func.max(evaluations.c.step), evaluations.c.id).where(*seen)
-    ids = [row[1] for row in db.execute(newest.group_by(evaluations.c.run_id))]
-    rows = list(db.execute(select(evaluations).where(evaluations.c.id.in_(ids))))
-    return {found.run_id: found for found in _with_metrics(db, rows)}
+def judged_runs(db: Connection) -> set[str]:
+    """Give the ids of the runs that have a closed evaluation."""
+    query = select(evaluations.c.run_id).where(evaluations.c.state == "closed").distinct()
+    return set(db.execute(query).scalars())
+
+
+def before(db: Connection, evaluation: Evaluation) -> Evaluation | None:
+    """Give the one before an evaluation: of the same run and variant, the last at an earlier step, if it is closed.
+
+    What a later attempt superseded is not in its line. While the one before is open there is none.
+    """
+    mine = (evaluations.c.run_id == evaluation.run_id, evaluations.c.variant == evaluation.variant)
+    order = (evaluations.c.step.desc(), evaluations.c.attempt.desc())
+    last = select(evaluations).where(*mine, evaluations.c.step < evaluation.step).order_by(*order).limit(1)
+    rows = [row for state in ("open", "closed") for row in db.execute(last.where(evaluations.c.state == state))]
+    found = max(rows, key=lambda row: (row.step, row.attempt), default=None)
+    return None if found is None or found.state == "open" else _evaluation(found, {})
 
 
 def usual_keys(db: Connection, evaluation: Evaluation, last: int = 5) -> list[frozenset[str]]:
@@ -174,15 +219,15 @@ def usual_keys(db: Connection, evaluation: Evaluation, last: int = 5) -> list[fr
 
 
 def _keys(db: Connection, evaluation_id: int) -> frozenset[str]:
-    counts = (samples.c.state == "scored") | (samples.c.reason == EMPTY_PROMPT)
+    # What waits in a closed evaluation is to be scored again: it had its score when that was closed.
+    counts = samples.c.state.in_(("scored", "ready")) | (samples.c.reason == EMPTY_PROMPT)
     mine = (samples.c.evaluation_id == evaluation_id, samples.c.current, counts)
     return frozenset(db.execute(select(samples.c.key).where(*mine)).scalars())
 
 
 def usual_gap(db: Connection, run_id: str) -> float:
     """Give the longest mean gap between images, in seconds, of the run's last closed evaluations."""
-    number = select(func.count()).where(samples.c.evaluation_id == evaluations.c.id).scalar_subquery()
-    query = select(evaluations.c.last_at - evaluations.c.first_at, number)
+    query = select(evaluations.c.last_at - evaluations.c.first_at, evaluations.c.images)
     mine = (evaluations.c.run_id == run_id, evaluations.c.state == "closed")
     rows = db.execute(query.where(*mine).order_by(evaluations.c.step.desc()).limit(5))
     return max((float(span) / (images - 1) for span, images in rows if images > 1), default=0.0)
@@ -200,5 +245,5 @@ def _with_metrics(db: Connection, rows: list[Row[Any]]) -> list[Evaluation]:
 
 def _evaluation(row: Row[Any], values: Mapping[str, float]) -> Evaluation:
     names = ("id", "run_id", "attempt", "step", "variant", "state", "history", "complete", "first_at")
-    more = ("last_at", "epoch", "revision", "identity")
+    more = ("last_at", "epoch", "revision", "identity", "others")
     return Evaluation(metrics=values, **{name: getattr(row, name) for name in (*names, *more)})

@@ -17,6 +17,8 @@ from watcher.record.tables import evaluations, mirrors
 class Shown:
     """One evaluation that a tracker shows; it may have been superseded since."""
 
+    id: int
+    revision: int
     step: int
     place: str
 
@@ -32,9 +34,10 @@ def behind(db: Connection, tracker: str) -> dict[str, int]:
 
 def shown(db: Connection, tracker: str, run_id: str) -> list[Shown]:
     """Give what a tracker shows of a run."""
-    query = select(evaluations.c.step, mirrors.c.place).join(mirrors, mirrors.c.evaluation_id == evaluations.c.id)
+    columns = (evaluations.c.id, mirrors.c.revision, evaluations.c.step, mirrors.c.place)
+    query = select(*columns).join(mirrors, mirrors.c.evaluation_id == evaluations.c.id)
     mine = (evaluations.c.run_id == run_id, mirrors.c.tracker == tracker)
-    return [Shown(row.step, row.place) for row in db.execute(query.where(*mine))]
+    return [Shown(*row) for row in db.execute(query.where(*mine))]
 
 
 def closed_since(db: Connection, run_id: str, step: int) -> list[Evaluation]:
@@ -44,10 +47,13 @@ def closed_since(db: Connection, run_id: str, step: int) -> list[Evaluation]:
     return [store.get(db, evaluation_id) for evaluation_id in ids.scalars()]
 
 
-def show(db: Connection, tracker: str, place: str, run_id: str, since: int, found: Sequence[Evaluation]) -> None:
-    """Note that a tracker shows these evaluations of a run, and from their first step on no others."""
-    later = select(evaluations.c.id).where(evaluations.c.run_id == run_id, evaluations.c.step >= since)
-    db.execute(delete(mirrors).where(mirrors.c.tracker == tracker, mirrors.c.evaluation_id.in_(later)))
+def show(db: Connection, tracker: str, place: str, run_id: str, since: int | None, found: Sequence[Evaluation]) -> None:
+    """Note that a tracker shows these evaluations of a run, and with `since` from that step on no others."""
+    if since is not None:
+        later = select(evaluations.c.id).where(evaluations.c.run_id == run_id, evaluations.c.step >= since)
+        db.execute(delete(mirrors).where(mirrors.c.tracker == tracker, mirrors.c.evaluation_id.in_(later)))
     rows = [{"evaluation_id": one.id, "tracker": tracker, "revision": one.revision, "place": place} for one in found]
     if rows:
-        db.execute(upsert(mirrors), rows)
+        new = upsert(mirrors)
+        changed = {"revision": new.excluded.revision, "place": new.excluded.place}
+        db.execute(new.on_conflict_do_update(index_elements=["evaluation_id", "tracker"], set_=changed), rows)

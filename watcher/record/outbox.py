@@ -43,6 +43,13 @@ def due(db: Connection, now: float, targets: Collection[str]) -> list[Delivery]:
     return [Delivery(row.id, row.target, row.attempts, Notice(**row.notice)) for row in db.execute(query)]
 
 
+def next_after(db: Connection, now: float) -> float:
+    """Give the wall time at which the next delivery that was put off is due; infinity where none was."""
+    later = (deliveries.c.state == "pending", deliveries.c.next_at > now)
+    found = db.execute(select(func.min(deliveries.c.next_at)).where(*later)).scalar()
+    return float("inf") if found is None else float(found)
+
+
 def delivered(db: Connection, delivery_id: int) -> None:
     """Tick off a delivery that succeeded."""
     done = update(deliveries).where(deliveries.c.id == delivery_id)
@@ -74,12 +81,3 @@ def second_chance(db: Connection, targets: Collection[str], since: float, now: f
         deliveries.c.state == "failed", deliveries.c.target.in_(targets), deliveries.c.outbox_id.in_(recent)
     )
     db.execute(rows.values(state="pending", next_at=now))
-
-
-def counts(db: Connection) -> dict[str, dict[str, int]]:
-    """Give how many deliveries each target has in each state."""
-    query = select(deliveries.c.target, deliveries.c.state, func.count())
-    found: dict[str, dict[str, int]] = {}
-    for target, state, number in db.execute(query.group_by(deliveries.c.target, deliveries.c.state)):
-        found.setdefault(target, {})[state] = number
-    return found

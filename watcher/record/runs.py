@@ -12,8 +12,12 @@ from watcher.nouns import Run, RunState
 from watcher.record.tables import attempts, events, facts, runs
 
 
-def add(db: Connection, run: Run, reason: str) -> None:
-    """Keep a run seen for the first time; `reason` says why it has its layout."""
+def add(db: Connection, run: Run, reason: str, newest: float | None = None) -> None:
+    """Keep a run seen for the first time.
+
+    `reason` says why it has its layout, `newest` gives its newest image's modification time, 0 where there is none; by
+    default everything up to its first sight was there.
+    """
     db.execute(
         insert(runs).values(
             id=run.id,
@@ -26,6 +30,7 @@ def add(db: Connection, run: Run, reason: str) -> None:
             mode=run.mode,
             labels=dict(run.labels),
             first_seen=run.first_seen,
+            newest_at_first=run.first_seen if newest is None else newest,
         )
     )
     add_attempt(db, run.id, 1, 0, run.first_seen)
@@ -60,9 +65,9 @@ def all_runs(db: Connection) -> list[Run]:
     return [_run(row) for row in db.execute(query.order_by(runs.c.first_seen, runs.c.id))]
 
 
-def details(db: Connection) -> dict[str, tuple[str, float | None]]:
-    """Give for every run id why it has its layout and the wall time of its newest output."""
-    return {row.id: (row.reason, row.last_output) for row in db.execute(select(runs))}
+def last_outputs(db: Connection) -> dict[str, float | None]:
+    """Give the wall time of every run's newest output, by run id."""
+    return {row.id: row.last_output for row in db.execute(select(runs.c.id, runs.c.last_output))}
 
 
 def _run(row: Row[Any]) -> Run:
@@ -101,6 +106,11 @@ def set_fact(db: Connection, key: str, value: Any, now: float) -> None:
     """Tell `status` something of the living daemon, such as why the scorer is down."""
     new = upsert(facts).values(key=key, value=value, at=now)
     db.execute(new.on_conflict_do_update(index_elements=["key"], set_={"value": value, "at": now}))
+
+
+def fact(db: Connection, key: str) -> Any:
+    """Give what was told under a key; None where nothing was."""
+    return db.execute(select(facts.c.value).where(facts.c.key == key)).scalar()
 
 
 def forget_facts(db: Connection, prefix: str) -> None:

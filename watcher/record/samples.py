@@ -1,9 +1,8 @@
-"""Samples and their scores: every image of a run once, its prompt as it was when it was seen."""
+"""Samples: every image of a run once, its prompt as it was when it was seen."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,10 +10,10 @@ from typing import Any
 from sqlalchemy import Connection, Row, case, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from watcher.nouns import NO_PROMPT, Sample, SampleState, Score
+from watcher.nouns import NO_PROMPT, Sample, SampleState
 from watcher.record import evaluations, runs
 from watcher.record.tables import evaluations as evaluation_table
-from watcher.record.tables import prompts, samples, scores
+from watcher.record.tables import prompts, samples
 from watcher.record.tables import runs as run_table
 
 _PLACE = (
@@ -31,19 +30,26 @@ def add(db: Connection, sample: Sample, now: float) -> None:
     """Keep one whole file; begins a new attempt when it shows that the run went back.
 
     A file whose bytes are known is only touched. Different bytes in the place of a sample of a closed
-    evaluation mean a new attempt from its step on, except at step 0; otherwise they take its place.
+    evaluation mean a new attempt from its step on, except at step 0; otherwise they take its place. Where a run that
+    is started again writes beside its old samples, any newer file of the same place means so, and an older one that
+    comes late is only kept.
     """
     sample = replace(sample, attempt=runs.attempt_at(db, sample.run_id, sample.step))
     known = _current(db, sample)
+    if known is not None and _is_older(known, sample):
+        if sample.state != "undecodable":
+            _insert(db, sample, known.evaluation_id, current=False)
+        return
     if known is not None and _says_nothing_new(known, sample):
         _touch(db, known, sample)
         return
-    if known is not None and _went_back(db, known):
-        why = f"{sample.path.name} was replaced by a different image: the run went back to step {sample.step}"
+    if known is not None and _went_back(db, known, sample):
+        why = f"{_what(known, sample)}: the run went back to step {sample.step}"
         sample = _begin_attempt(db, sample, why, now)
     elif known is not None:
         db.execute(update(samples).where(samples.c.id == known.id).values(current=False))
-    _insert(db, sample, now)
+        evaluations.replaced(db, known.evaluation_id)
+    _insert(db, sample, evaluations.open_for(db, sample, now, images=1))
     runs.touch(db, sample.run_id, sample.mtime)
 
 
@@ -51,6 +57,21 @@ def _says_nothing_new(known: Row[Any], sample: Sample) -> bool:
     """Tell whether a file is the same as before; one that could not be scored gets another chance."""
     same = known.digest == sample.digest
     return bool(same and (known.state != "undecodable" or known.reason == sample.reason))
+
+
+def _is_other_file(known: Row[Any], sample: Sample) -> bool:
+    return sample.again and known.path != str(sample.path)
+
+
+def _is_older(known: Row[Any], sample: Sample) -> bool:
+    return _is_other_file(known, sample) and sample.mtime < known.mtime
+
+
+def _what(known: Row[Any], sample: Sample) -> str:
+    """Say what shows that a run went back."""
+    if _is_other_file(known, sample):
+        return f"{sample.path.name} was written beside {Path(known.path).name}"
+    return f"{sample.path.name} was replaced by a different image"
 
 
 def start_over(db: Connection, run_id: str, step: int, now: float) -> None:
@@ -69,10 +90,10 @@ def _current(db: Connection, sample: Sample) -> Row[Any] | None:
     return db.execute(select(samples).where(samples.c.current, *same)).one_or_none()
 
 
-def _went_back(db: Connection, known: Row[Any]) -> bool:
+def _went_back(db: Connection, known: Row[Any], sample: Sample) -> bool:
     state = select(evaluation_table.c.state).where(evaluation_table.c.id == known.evaluation_id)
-    closed = db.execute(state).scalar_one() == "closed"
-    return bool(known.step > 0 and known.state != "undecodable" and closed)
+    over = _is_other_file(known, sample) or db.execute(state).scalar_one() == "closed"
+    return bool(known.step > 0 and known.state != "undecodable" and over)
 
 
 def _begin_attempt(db: Connection, sample: Sample, why: str, now: float) -> Sample:
@@ -85,7 +106,8 @@ def _begin_attempt(db: Connection, sample: Sample, why: str, now: float) -> Samp
     for row in db.execute(_joined().where(samples.c.current, *again)).all():
         known = _sample(row)
         state: SampleState = "ready" if known.state == "scored" else known.state
-        _insert(db, replace(known, state=state, attempt=number), now)
+        known = replace(known, state=state, attempt=number)
+        _insert(db, known, evaluations.open_for(db, known, now))
     return replace(sample, attempt=number)
 
 
@@ -95,8 +117,7 @@ def _touch(db: Connection, known: Row[Any], sample: Sample) -> None:
     db.execute(update(samples).where(samples.c.id == known.id).values(**values))
 
 
-def _insert(db: Connection, sample: Sample, now: float) -> None:
-    evaluation = evaluations.open_for(db, sample, now)
+def _insert(db: Connection, sample: Sample, evaluation: int, *, current: bool = True) -> None:
     db.execute(
         insert(samples).values(
             evaluation_id=evaluation,
@@ -113,9 +134,10 @@ def _insert(db: Connection, sample: Sample, now: float) -> None:
             mtime=sample.mtime,
             digest=sample.digest,
             prompt_hash=keep_prompt(db, sample.prompt),
+            wording=sample.wording,
             state=sample.state,
             reason=sample.reason,
-            current=True,
+            current=current,
             rewritten=False,
         )
     )
@@ -141,14 +163,23 @@ def known_files(db: Connection, run_id: str) -> dict[Path, tuple[int, float]]:
     return {Path(row.path): (row.size, row.mtime) for row in rows}
 
 
+def newest_step(db: Connection, run_id: str) -> int | None:
+    """Give the newest step that is known of a run's current attempt; None before its first sample."""
+    current = (samples.c.run_id == run_id, samples.c.current, samples.c.attempt == runs.newest_attempt(db, run_id))
+    return db.execute(select(func.max(samples.c.step)).where(*current)).scalar()
+
+
 def waiting(db: Connection, limit: int) -> list[Sample]:
     """Give samples of active runs that want a score: live ones by step, then the past, newest first.
+
+    Those on a file system that does not answer wait: a scorer that hangs in reading them would be taken for crashed.
 
     What a later attempt superseded is the past too: it is still scored, and judged no more.
     """
     query = _joined().join(run_table, run_table.c.id == samples.c.run_id)
     query = query.join(evaluation_table, evaluation_table.c.id == samples.c.evaluation_id)
     query = query.where(samples.c.state == "ready", samples.c.current, run_table.c.state == "active")
+    query = query.where(samples.c.run_id.not_in(runs.fact(db, "silent") or []))
     past = evaluation_table.c.history | (evaluation_table.c.state != "open")
     order = (past, case((past, -samples.c.step), else_=samples.c.step), samples.c.id)
     return [_sample(row) for row in db.execute(query.order_by(*order).limit(limit))]
@@ -161,16 +192,22 @@ def in_evaluation(db: Connection, evaluation_id: int) -> list[Sample]:
     return [_sample(row) for row in db.execute(query)]
 
 
+def scored_in(db: Connection, evaluation_id: int) -> dict[int, str]:
+    """Give by id of an evaluation's current samples that are scored why their score cannot be renewed; mostly empty."""
+    mine = (samples.c.evaluation_id == evaluation_id, samples.c.current, samples.c.state == "scored")
+    return {row.id: row.reason for row in db.execute(select(samples.c.id, samples.c.reason).where(*mine))}
+
+
 def without_prompt(db: Connection, run_id: str) -> list[Sample]:
     """Give the samples that lack a prompt, so that they can be scored once it is known."""
     mine = (samples.c.run_id == run_id, samples.c.current, samples.c.reason == NO_PROMPT)
     return [_sample(row) for row in db.execute(_joined().where(*mine))]
 
 
-def give_prompt(db: Connection, sample: Sample, prompt: str, now: float) -> None:
+def give_prompt(db: Connection, sample: Sample, prompt: str, now: float, wording: str = "") -> None:
     """Make a sample that lacked a prompt ready to be scored; its evaluation opens again."""
     evaluations.open_for(db, sample, now)
-    values = {"prompt_hash": keep_prompt(db, prompt), "state": "ready", "reason": ""}
+    values = {"prompt_hash": keep_prompt(db, prompt), "wording": wording, "state": "ready", "reason": ""}
     db.execute(update(samples).where(samples.c.id == sample.id).values(**values))
 
 
@@ -179,50 +216,12 @@ def set_state(db: Connection, sample_id: int, state: SampleState, reason: str) -
     db.execute(update(samples).where(samples.c.id == sample_id).values(state=state, reason=reason))
 
 
-def keep_scores(db: Connection, identity: str, found: Iterable[Score], now: float) -> None:
-    """Keep what the scorer said; a score that is there already stays as it is.
-
-    A file that vanished or changed between settling and scoring leaves its sample `undecodable` with the
-    reason; the next scan takes it in anew.
-    """
-    for score in found:
-        if score.error or score.digest != _digest(db, score.sample_id):
-            set_state(db, score.sample_id, "undecodable", score.error or "changed while it was scored")
-            continue
-        _keep_score(db, identity, score, now)
-        set_state(db, score.sample_id, "scored", "")
-
-
-def _digest(db: Connection, sample_id: int) -> str | None:
-    return db.execute(select(samples.c.digest).where(samples.c.id == sample_id)).scalar()
-
-
-def _keep_score(db: Connection, identity: str, score: Score, now: float) -> None:
-    new = upsert(scores).values(
-        sample_id=score.sample_id,
-        identity=identity,
-        cosine=score.cosine,
-        health=list(score.health),
-        error=score.error,
-        truncated=score.truncated,
-        at=now,
-    )
-    db.execute(new.on_conflict_do_nothing())
-
-
-def scores_of(db: Connection, evaluation_id: int) -> dict[int, Row[Any]]:
-    """Give the newest score of each of an evaluation's current samples, by sample id."""
-    query = select(scores).join(samples, samples.c.id == scores.c.sample_id)
-    query = query.where(samples.c.evaluation_id == evaluation_id, samples.c.current)
-    return {row.sample_id: row for row in db.execute(query.order_by(scores.c.id))}
-
-
 def _joined() -> Any:
     return select(samples, prompts.c.text).outerjoin(prompts, prompts.c.hash == samples.c.prompt_hash)
 
 
 def _sample(row: Row[Any]) -> Sample:
     names = ("id", "run_id", "attempt", "step", "epoch", "variant", "key", "index", "size", "mtime", "digest")
-    facts = {name: getattr(row, name) for name in (*names, "state", "reason")}
+    facts = {name: getattr(row, name) for name in (*names, "state", "reason", "wording")}
     tile = tuple(row.tile) if row.tile else None
     return Sample(path=Path(row.path), tile=tile, prompt=getattr(row, "text", None), **facts)

@@ -12,19 +12,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import psutil
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from watcher.errors import ConfigError, StoreError
+from watcher.mounts import NETWORK_FILE_SYSTEMS as NETWORK_FILE_SYSTEMS
+from watcher.mounts import Mounts
+from watcher.record.glance import DATABASE, HEAD, refuse_other
 
-HEAD = "0001"
-"""The newest migration; `tests/unit/test_store.py` compares it with Alembic's."""
-
-NETWORK_FILE_SYSTEMS = frozenset(
-    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "lustre", "gpfs", "beegfs", "ceph", "glusterfs", "9p", "afs"}
-    | {"fuse.sshfs", "fuse.glusterfs", "fuse.ceph", "fuse.s3fs", "fuse.gcsfuse", "fuse.juicefs"}
-)
 Boundary = Callable[[str, str], None]
 
 
@@ -34,6 +29,24 @@ class Store:
     def __init__(self, engine: Engine, boundary: Boundary | None = None) -> None:
         self._engine = engine
         self._boundary = boundary or (lambda _change, _side: None)
+        self._witness: Any = None
+
+    def version(self) -> object:
+        """Give a value that is another one whenever anybody, also another process, has changed the database.
+
+        Raises:
+            StoreError: the database cannot be read.
+
+        """
+        with _translated("read"):
+            if self._witness is None:
+                self._witness = (
+                    self._engine.raw_connection()
+                )  # one that never writes: it sees the changes of all others
+            try:
+                return self._witness.execute("PRAGMA data_version").fetchone()[0]
+            except Exception as error:
+                raise StoreError(f"store: read: {error}; it is tried again") from error
 
     @contextmanager
     def change(self, what: str) -> Iterator[Connection]:
@@ -62,6 +75,9 @@ class Store:
 
     def close(self) -> None:
         """Close every connection."""
+        if self._witness is not None:
+            self._witness.close()
+            self._witness = None
         self._engine.dispose()
 
 
@@ -72,7 +88,7 @@ def open_store(state: Path, boundary: Boundary | None = None) -> Store:
 
     Raises:
         ConfigError: the folder cannot be made, or lies on a network file system.
-        StoreError: the database cannot be opened.
+        StoreError: the database cannot be opened, or a newer version of this program has written it.
 
     """
     try:
@@ -81,28 +97,30 @@ def open_store(state: Path, boundary: Boundary | None = None) -> Store:
         raise ConfigError(f"state folder {state} cannot be made: {error.strerror}; set `state:`") from error
     refuse_network(state)
     with _translated("open"):
-        engine = _engine(f"sqlite:///{state / 'watcher.db'}")
+        engine = _engine(f"sqlite:///{state / DATABASE}")
+        if (found := _revision(engine) or "") > HEAD:
+            refuse_other(state / DATABASE, found)
         migrate(engine)
     return Store(engine, boundary)
 
 
-def open_for_reading(state: Path) -> Store | None:
-    """Open the database beside a running daemon, or None where there is none yet.
+def open_beside(state: Path) -> Store | None:
+    """Open the database beside a running daemon, or None where there is none yet, or it is just being made.
 
     Raises:
         StoreError: it was written by another version of this program.
 
     """
-    path = state / "watcher.db"
+    path = state / DATABASE
     if not path.exists():
         return None
     engine = _engine(f"sqlite:///{path}")
     with _translated("open"):
-        if (revision := _revision(engine)) != HEAD:
-            raise StoreError(
-                f"{path} has version {revision}, this program reads {HEAD}; start the daemon to migrate it",
-                permanent=True,
-            )
+        revision = _revision(engine)
+    if revision is None:
+        engine.dispose()
+        return None
+    refuse_other(path, revision)
     return Store(engine)
 
 
@@ -119,14 +137,14 @@ def migrate(engine: Engine) -> None:
     command.upgrade(config, "head")
 
 
-def refuse_network(folder: Path) -> None:
+def refuse_network(folder: Path, mounts: Mounts | None = None) -> None:
     """Refuse a state folder on a network file system, where SQLite's locks cannot be trusted.
 
     Raises:
         ConfigError: it is one; names the file system.
 
     """
-    kind = file_system(folder)
+    kind = file_system(folder, mounts)
     if kind in NETWORK_FILE_SYSTEMS:
         raise ConfigError(
             f"state folder {folder} is on a network file system ({kind}), where a database is not safe; "
@@ -134,15 +152,9 @@ def refuse_network(folder: Path) -> None:
         )
 
 
-def file_system(folder: Path) -> str:
-    """Name the type of the file system that holds a folder, by the longest mount point above it."""
-    real = folder.resolve()
-    mounts = [(len(p.mountpoint), p.fstype) for p in psutil.disk_partitions(all=True) if _holds(p, real)]
-    return max(mounts, default=(0, ""))[1]
-
-
-def _holds(partition: Any, folder: Path) -> bool:
-    return folder.is_relative_to(partition.mountpoint)
+def file_system(folder: Path, mounts: Mounts | None = None) -> str:
+    """Name the type of the file system that holds a folder."""
+    return (mounts or Mounts()).of(folder.resolve()).kind
 
 
 def _revision(engine: Engine) -> str | None:

@@ -13,6 +13,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -36,6 +37,7 @@ runs = Table(
     Column("labels", JSON, nullable=False),
     Column("first_seen", Float, nullable=False),
     Column("last_output", Float),
+    Column("newest_at_first", Float, nullable=False, server_default="0"),  # mtime of its newest image when first seen
 )
 
 attempts = Table(
@@ -71,10 +73,13 @@ evaluations = Table(
     Column("opened_at", Float, nullable=False),
     Column("last_arrival", Float, nullable=False),
     Column("revision", Integer, nullable=False),
-    Column("identity", String, nullable=False),
+    Column("identity", String, nullable=False),  # of the main scorer
     Column("closed_because", String, nullable=False),
+    Column("images", Integer, nullable=False, server_default="0"),  # how many current samples it has
+    Column("others", JSON, nullable=False, server_default="{}"),  # identities of further scorers, by name
     UniqueConstraint("run_id", "attempt", "step", "variant"),
     Index("evaluations_by_state", "state"),
+    Index("evaluations_by_step", "run_id", "state", "variant", "step"),
 )
 
 samples = Table(
@@ -95,6 +100,7 @@ samples = Table(
     Column("mtime", Float, nullable=False),
     Column("digest", String, nullable=False),
     Column("prompt_hash", ForeignKey("prompts.hash")),
+    Column("wording", String, nullable=False, server_default=""),  # the prompt as scored, where that differs
     Column("state", String, nullable=False),
     Column("reason", String, nullable=False),
     Column("current", Boolean, nullable=False),  # false once a rewritten file took its place
@@ -126,7 +132,26 @@ scores = Table(
     Column("error", String, nullable=False),
     Column("truncated", Boolean, nullable=False),
     Column("at", Float, nullable=False),
+    Column("scorer", String, nullable=False, server_default="clip"),
+    Column("pixels", String, nullable=False, server_default=""),  # SHA-256 of the picture as scored, hex
     UniqueConstraint("sample_id", "identity"),
+)
+
+image_vectors = Table(
+    "image_vectors",  # of the newest evaluations and the baseline only
+    metadata,
+    Column("sample_id", ForeignKey("samples.id"), primary_key=True),
+    Column("identity", String, primary_key=True),
+    Column("vector", LargeBinary, nullable=False),  # unit vector, float32
+)
+
+text_vectors = Table(
+    "text_vectors",
+    metadata,
+    Column("prompt_hash", ForeignKey("prompts.hash"), primary_key=True),
+    Column("wording", String, primary_key=True),  # as in samples: what was encoded, where that differs from the prompt
+    Column("identity", String, primary_key=True),
+    Column("vector", LargeBinary, nullable=False),  # unit vector, float32
 )
 
 metrics = Table(

@@ -20,8 +20,8 @@ from typing import Any, ClassVar
 
 from pydantic import PrivateAttr
 
-from watcher.nouns import Evaluation, Run
-from watcher.record.tracker import Tracker
+from watcher.nouns import Evaluation, Run, Setup
+from watcher.record.tracker import LowImages, Tracker, no_images
 
 FOLDER = "watcher"
 PREFIX = "events.out.tfevents."
@@ -36,9 +36,10 @@ class TensorBoard(Tracker):
     """Write into `watcher/` in the trainer's logging folder; else, or where that is not writable, the state folder."""
     _files: dict[str, Path] = PrivateAttr(default_factory=dict)
 
-    def place(self, run: Run, logging_folder: Path | None, state: Path) -> str:
+    def place(self, run: Run, setup: Setup, state: Path) -> str:
         """Give the event folder."""
         own = f"{run.name.replace('/', '_')}-{run.id}"
+        logging_folder = setup.logging_folder
         if self.beside_trainer and logging_folder is not None:
             mine = logging_folder.resolve().is_relative_to(run.path.resolve()) and not run.stream
             folder = logging_folder / (FOLDER if mine else f"{FOLDER}-{own}")  # a shared one has many runs
@@ -50,7 +51,9 @@ class TensorBoard(Tracker):
         """Tell whether the folder has an event file."""
         return _newest(Path(place)) is not None
 
-    def write(self, place: str, evaluations: Sequence[Evaluation], since: int | None) -> None:
+    def write(
+        self, place: str, evaluations: Sequence[Evaluation], since: int | None, _lowest: LowImages = no_images
+    ) -> Sequence[Evaluation]:
         """Append to the event file, with one write for all."""
         file = self._files.pop(place, None)
         begins = file is None or not file.exists()
@@ -65,6 +68,7 @@ class TensorBoard(Tracker):
         with file.open("ab", buffering=0) as out:
             _write_all(out, _records(events))
         self._files[place] = file  # not after an error: what follows a torn record is never read
+        return evaluations
 
 
 def _newest(folder: Path) -> Path | None:

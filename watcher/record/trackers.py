@@ -1,8 +1,9 @@
 """The trackers there are."""
 
 from watcher.record.tensorboard import TensorBoard
-from watcher.record.tracker import Tracker
+from watcher.record.tracker import LowImage, Tracker
+from watcher.record.wandb import WandB
 
-TRACKERS: tuple[type[Tracker], ...] = (TensorBoard,)
+TRACKERS: tuple[type[Tracker], ...] = (TensorBoard, WandB)
 
-__all__ = ["TRACKERS", "TensorBoard", "Tracker"]
+__all__ = ["TRACKERS", "LowImage", "TensorBoard", "Tracker", "WandB"]

@@ -1,18 +1,28 @@
-"""Where the model runs: a GPU that nobody uses, else the CPU, always with the reason."""
+"""Where the model runs: a GPU that nobody uses, on request one that trains, else the CPU; always with the reason."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from types import MappingProxyType
+
+from watcher.score.gpus import Gpu, Nvml, Probe
 
 BUSY_PERCENT = 10
-"""A GPU that is busier than this is taken to be training."""
+"""A GPU that is busier than this in any of some looks is taken to be training."""
 DESKTOP = 2 * 2**30
 """Bytes that a screen may use. More is taken for training: in a container NVML shows no process of others."""
 NEEDED = 4 * 2**30
-"""Bytes that must be free: the largest common CLIP in fp32 with a batch, and a margin."""
+"""Bytes that must be free where the model is not known yet: the largest common CLIP in fp32 with a batch."""
+RESERVE = 2 * 2**30
+"""Bytes of a shared GPU that stay free for the training, unless the user says otherwise."""
+CONTEXT = 2**29
+"""Bytes that CUDA itself takes in a process, beside what torch allocates; about 0.5 GiB on current GPUs."""
+CHOSEN = ("auto", "shared")
+"""The settings that leave the choice to this program."""
+FIXED = "set in the configuration"
+NOBODY: Mapping[int, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,121 +31,94 @@ class Device:
 
     name: str
     reason: str
+    """With why each GPU that was passed over was."""
+    limit: int | None = None
+    """Bytes that torch may allocate there; None where all that is free may be used."""
 
     def __str__(self) -> str:
         """Give both."""
         return f"{self.name} ({self.reason})"
 
 
-@dataclass(frozen=True, slots=True)
-class Gpu:
-    """What NVML says of one GPU."""
-
-    index: int
-    """As torch numbers it, after CUDA_VISIBLE_DEVICES."""
-    free: int
-    """Bytes."""
-    used: int
-    """Bytes."""
-    percent: int
-    """Utilisation."""
-    processes: int
-    """Compute processes on it."""
+def is_fallback(shown: str) -> bool:
+    """Tell of a device as it is shown whether scoring is slower there than was wanted: the CPU, or after a move."""
+    return (shown.startswith("cpu (") and not shown.endswith(f"({FIXED})")) or "(moved from " in shown
 
 
-class Probe(Protocol):
-    """Looks at the GPUs; tests drive this seam."""
+def choose_device(
+    wanted: str,
+    probe: Probe | None = None,
+    *,
+    needed: int = NEEDED,
+    reserve: int = RESERVE,
+    trainings: Mapping[int, str] = NOBODY,
+    without: Collection[str] = (),
+) -> Device:
+    """Choose a device: what the user fixed, else a GPU with the most free memory, else the CPU.
 
-    def gpus(self) -> list[Gpu]:
-        """Give the GPUs that this process may use."""
-
-
-def choose_device(wanted: str, probe: Probe | None = None) -> Device:
-    """Choose a device: what the user fixed, else a free GPU with the most memory, else the CPU.
-
-    Has to come before CUDA is used in this process: from here on torch numbers GPUs as NVML and nvidia-smi do.
+    `auto` takes only a GPU that nobody uses and that has the `needed` bytes; `shared` also one that may be training,
+    if these leave the `reserve` free. `trainings` are the processes of watched runs, the run's name by pid; GPUs
+    in `without` are passed over without a word. Has to come before CUDA is used in this process: from here on torch
+    numbers GPUs as NVML and nvidia-smi do.
     """
     os.environ["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
-    if wanted != "auto":
-        return Device(wanted, "set in the configuration")
+    if wanted not in CHOSEN:
+        return Device(wanted, FIXED)
     try:
-        gpus = (probe or Nvml()).gpus()
+        gpus = [gpu for gpu in (probe or Nvml()).gpus() if gpu.name not in without]
     except Exception as error:  # noqa: BLE001 - without driver or library NVML fails in many ways
         return Device("cpu", f"no GPU: {error}")
-    free = [gpu for gpu in gpus if _is_free(gpu)]
-    if not free:
-        return Device("cpu", f"all {len(gpus)} GPUs are in use or too full" if gpus else "no GPU")
-    best = max(free, key=lambda gpu: gpu.free)
-    return Device(f"cuda:{best.index}", f"unused, {best.free / 2**30:.0f} GiB free")
+    if not gpus:
+        return Device("cpu", "no other GPU" if without else "no GPU")
+    uses = {gpu.name: _use(gpu, trainings) for gpu in gpus}
+    return _shared(gpus, uses, needed, reserve) if wanted == "shared" else _unused(gpus, uses, needed)
 
 
-def _is_free(gpu: Gpu) -> bool:
-    return gpu.processes == 0 and gpu.percent <= BUSY_PERCENT and gpu.used <= DESKTOP and gpu.free >= NEEDED
+def _unused(gpus: Sequence[Gpu], uses: Mapping[str, str], needed: int) -> Device:
+    passed = {gpu.name: uses[gpu.name] or _too_full(gpu, needed) for gpu in gpus}
+    left = [gpu for gpu in gpus if not passed[gpu.name]]
+    why = ", ".join(reason for reason in passed.values() if reason)
+    if not left:
+        return Device("cpu", f"all GPUs are in use or too full: {why}")
+    best = max(left, key=lambda gpu: gpu.free)
+    return Device(best.name, "; ".join([f"unused, {best.free / 2**30:.0f} GiB free", *([why] if why else [])]))
 
 
-class Nvml:
-    """NVIDIA's management library."""
+def _shared(gpus: Sequence[Gpu], uses: Mapping[str, str], needed: int, reserve: int) -> Device:
+    """Choose among all GPUs, one that nobody uses first.
 
-    def gpus(self) -> list[Gpu]:
-        """Give the GPUs that CUDA_VISIBLE_DEVICES leaves, in torch's numbering.
-
-        Raises:
-            pynvml.NVMLError: there is no driver.
-            RuntimeError: there is one, but this torch is not made for it.
-
-        """
-        import pynvml
-
-        pynvml.nvmlInit()
-        try:
-            handles = [pynvml.nvmlDeviceGetHandleByIndex(number) for number in range(pynvml.nvmlDeviceGetCount())]
-            seen = visible(
-                [str(pynvml.nvmlDeviceGetUUID(one)) for one in handles], os.environ.get("CUDA_VISIBLE_DEVICES")
-            )
-            if seen:
-                _check_torch()
-            return [_look(pynvml, place, handles[number]) for place, number in enumerate(seen)]
-        finally:
-            pynvml.nvmlShutdown()
-
-
-def _look(nvml: Any, place: int, handle: Any) -> Gpu:
-    """Ask about one GPU; one that does not tell, such as a partitioned one, counts as busy."""
-    try:
-        memory = nvml.nvmlDeviceGetMemoryInfo(handle)
-        percent = nvml.nvmlDeviceGetUtilizationRates(handle).gpu
-        processes = len(nvml.nvmlDeviceGetComputeRunningProcesses(handle))
-    except nvml.NVMLError:
-        return Gpu(place, free=0, used=0, percent=100, processes=0)
-    return Gpu(place, free=memory.free, used=memory.used, percent=percent, processes=processes)
-
-
-def _check_torch() -> None:
-    import torch
-
-    if not torch.cuda.is_available():
-        raise RuntimeError("this torch cannot use the one that is here; install its CUDA build")
-
-
-def visible(uuids: Sequence[str], given: str | None) -> list[int]:
-    """Give the numbers of the GPUs that a CUDA_VISIBLE_DEVICES leaves, in its order.
-
-    As CUDA reads it: numbers or beginnings of UUIDs, separated by commas; what is no GPU ends the list, and one
-    that is named twice leaves none. Unset, it leaves all.
+    What torch may allocate there is limited, so that it never eats into the reserve.
     """
-    if given is None:
-        return list(range(len(uuids)))
-    found: list[int] = []
-    for part in given.split(","):
-        number = _number(part.strip(), uuids)
-        if number is None:
-            break
-        found.append(number)
-    return found if len(set(found)) == len(found) else []
+    fits = [gpu for gpu in gpus if not gpu.trouble and gpu.free >= needed + reserve]
+    kept = f"{_gib(reserve)} GiB"
+    if not fits:
+        most = f"at most {_gib(max(gpu.free for gpu in gpus))} GiB free"
+        odd = [f", {uses[gpu.name]}" for gpu in gpus if gpu.trouble]
+        why = f"the model needs {_gib(needed)} GiB beside the reserve of {kept}, {most}{''.join(odd)}"
+        return Device("cpu", f"no GPU has room: {why}")
+    best = max(fits, key=lambda gpu: (not uses[gpu.name], gpu.free))
+    use = f"; {uses[best.name]}" if uses[best.name] else ""
+    reason = f"shared, {_gib(best.free)} GiB free, {kept} of it kept for the training{use}"
+    return Device(best.name, reason, best.free - reserve - CONTEXT)
 
 
-def _number(part: str, uuids: Sequence[str]) -> int | None:
-    if part.isascii() and part.isdigit():
-        return int(part) if int(part) < len(uuids) else None
-    alike = [number for number, uuid in enumerate(uuids) if uuid.startswith(part)]
-    return alike[0] if part.startswith("GPU-") and len(alike) == 1 else None
+def _use(gpu: Gpu, trainings: Mapping[int, str]) -> str:
+    """Say what a GPU is used for; empty where nobody uses it."""
+    if gpu.trouble:
+        return f"{gpu.name} does not tell how busy it is ({gpu.trouble})"
+    if training := [pid for pid in gpu.processes if pid in trainings]:
+        return f"{gpu.name} trains run {trainings[training[0]]} (pid {training[0]})"
+    if gpu.processes:
+        several = "s" if len(gpu.processes) > 1 else ""
+        return f"{gpu.name} is used by pid{several} {', '.join(map(str, gpu.processes))}"
+    if gpu.percent > BUSY_PERCENT:
+        return f"{gpu.name} is {gpu.percent} % busy"
+    return f"{gpu.name} has {_gib(gpu.used)} GiB in use" if gpu.used > DESKTOP else ""
+
+
+def _too_full(gpu: Gpu, needed: int) -> str:
+    return f"{gpu.name} has only {_gib(gpu.free)} of {_gib(needed)} GiB free" if gpu.free < needed else ""
+
+
+def _gib(size: int) -> str:
+    return f"{size / 2**30:.1f}".removesuffix(".0")

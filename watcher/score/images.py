@@ -1,53 +1,78 @@
-"""From a file's bytes to an RGB picture, and what its pixels alone say of it."""
+"""From a file's bytes to an RGB picture, as the models want it."""
 
 from __future__ import annotations
 
+import errno
 import hashlib
-import io
-import warnings
+import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
-from watcher.nouns import Tile
+from watcher.pictures import decode
+from watcher.score.health import health
 from watcher.score.messages import Job
-from watcher.settle import FORMATS
 
-Pixels = NDArray[np.float32]
+Pixels = NDArray[np.uint8] | NDArray[np.float32]
+"""Bytes, shape (height, width, 3), which become numbers on the device; or numbers, shape (3, height, width)."""
+PASSING = {errno.ESTALE, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ETIMEDOUT, errno.EAGAIN, errno.ENOMEM}
+"""What a busy file server, or a machine short of something, says of a file that is all right."""
+PAUSES = (0.2, 1.0, 3.0)
+"""Seconds before a file is read again."""
 Prepare = Callable[[Image.Image], Pixels]
-NARROWEST = 50
-"""Longer side over shorter: the model sees a square of a picture, and to fill it would make a strip huge."""
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A picture as the model wants it, or why there is none."""
+    """A picture as the models want it, or why there is none."""
 
     job: Job
     digest: str
-    pixels: Pixels | None = None
-    """Shape (3, height, width)."""
+    """SHA-256 of the file's bytes, hex."""
+    pixels: tuple[Pixels, ...] = ()
+    """For each model."""
     health: tuple[str, ...] = ()
+    hash: str = ""
+    """SHA-256 of the decoded picture, hex."""
     error: str = ""
 
 
-def load_all(jobs: Sequence[Job], prepare: Prepare, threads: int) -> list[Picture]:
-    """Load the jobs' pictures on some threads, in their order; never raises for what is in a file."""
-    with warnings.catch_warnings(), ThreadPoolExecutor(threads) as pool:
-        # Around all threads, for filters belong to the process: odd metadata is no matter, the pixel limit is ours.
-        warnings.simplefilter("ignore")
-        return list(pool.map(lambda job: _load(job, prepare), jobs))
+class Loading:
+    """A batch that is being read and decoded."""
+
+    def __init__(self, pictures: Sequence[Future[Picture]]) -> None:
+        self._pictures = pictures
+
+    def result(self) -> list[Picture]:
+        """Wait for the pictures, in the order of the jobs."""
+        return [one.result() for one in self._pictures]
 
 
-def _load(job: Job, prepare: Prepare) -> Picture:
+class Loader:
+    """Reads and decodes pictures on some threads; never raises for what is in a file."""
+
+    def __init__(self, prepares: Sequence[Prepare], threads: int) -> None:
+        self._prepares = prepares
+        self._pool = ThreadPoolExecutor(threads, "decoder")
+
+    def begin(self, jobs: Sequence[Job]) -> Loading:
+        """Begin with a batch, after those begun before."""
+        return Loading([self._pool.submit(_load, job, self._prepares) for job in jobs])
+
+    def close(self) -> None:
+        """End the threads; what was begun is given up."""
+        self._pool.shutdown(cancel_futures=True)
+
+
+def _load(job: Job, prepares: Sequence[Prepare]) -> Picture:
     """Read a file once, hash those bytes, decode them."""
     try:
-        data = job.path.read_bytes()
+        data = _read(job.path)
     except FileNotFoundError:
         return Picture(job, "", error="the file is gone")
     except OSError as error:
@@ -55,73 +80,24 @@ def _load(job: Job, prepare: Prepare) -> Picture:
     digest = hashlib.sha256(data).hexdigest()
     try:
         picture = decode(data, job.max_pixels, job.tile)
-        return Picture(job, digest, prepare(picture), health(picture))
+        pixels = tuple(prepare(picture) for prepare in prepares)
+        return Picture(job, digest, pixels, health(picture), hashlib.sha256(picture.tobytes()).hexdigest())
     except Exception as error:  # noqa: BLE001 - a decoder may raise anything on broken bytes
         return Picture(job, digest, error=f"not a readable image: {str(error) or type(error).__name__}")
 
 
-def decode(data: bytes, max_pixels: int, tile: Tile | None = None) -> Image.Image:
-    """Decode the first frame as RGB, upright, cut to a tile.
+def _read(path: Path) -> bytes:
+    """Read a file; what may pass, such as a stale handle of a file server, is tried again a few times.
 
     Raises:
-        ValueError: it has more pixels than allowed, the tile lies outside of it, or it is a mere strip.
-        OSError: Pillow cannot decode it.
+        OSError: it did not pass, or is not of that kind.
 
     """
-    with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-        if image.width * image.height > max_pixels:
-            raise ValueError(f"{image.width}x{image.height} is more than {max_pixels} pixels")
-        image.load()
-        picture = _cut(to_rgb(_upright(image)), tile)
-    if max(picture.size) > NARROWEST * min(picture.size):
-        raise ValueError(
-            f"{picture.width}x{picture.height} is too narrow: one side is over {NARROWEST} times the other"
-        )
-    return picture
-
-
-def _upright(image: Image.Image) -> Image.Image:
-    """Turn a picture as its EXIF orientation says; EXIF that cannot be read turns nothing."""
-    try:
-        return ImageOps.exif_transpose(image)
-    except Exception:  # noqa: BLE001 - the pixels are decoded already; a parser of metadata may raise anything
-        return image
-
-
-def _cut(picture: Image.Image, tile: Tile | None) -> Image.Image:
-    if tile is None:
-        return picture
-    left, top, right, bottom = tile
-    if not (0 <= left < right <= picture.width and 0 <= top < bottom <= picture.height):
-        raise ValueError(f"tile {tile} lies outside of {picture.width}x{picture.height}")
-    return picture.crop(tile)
-
-
-def to_rgb(image: Image.Image) -> Image.Image:
-    """Convert any mode to RGB: deeper greys are scaled to 8 bits, transparency shows white.
-
-    White as in transformers from 5.24 on; merely dropped, it would show whatever colours lie under it.
-    """
-    if image.mode.startswith(("I", "F")):
-        return _to_8_bits(image).convert("RGB")
-    if "A" in image.getbands() or image.info.get("transparency") is not None:
-        image = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
-    return image.convert("RGB")
-
-
-def _to_8_bits(image: Image.Image) -> Image.Image:
-    """Scale grey of 16 bits, or of floats up to 1, to 8 bits; Pillow would clip it."""
-    values: NDArray[Any] = np.nan_to_num(np.asarray(image, dtype=np.float32))
-    brightest = float(values.max())
-    full = 65535.0 if image.mode.startswith("I;16") or brightest > 255 else 255.0
-    if image.mode == "F" and brightest <= 1:
-        full = 1.0
-    return Image.fromarray((values * (255 / full)).round().clip(0, 255).astype(np.uint8))
-
-
-def health(picture: Image.Image) -> tuple[str, ...]:
-    """Tell what is wrong with an RGB picture: `blank` when every channel is constant (black among them)."""
-    ranges = picture.getextrema()
-    flat = all(high - low <= 1 for low, high in ranges)  # type: ignore[misc]
-    return ("blank",) if flat else ()
+    for pause in PAUSES:
+        try:
+            return path.read_bytes()
+        except OSError as error:
+            if error.errno not in PASSING:
+                raise
+        time.sleep(pause)
+    return path.read_bytes()

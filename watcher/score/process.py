@@ -1,37 +1,49 @@
-"""One worker process, and the thread of the daemon that talks to it."""
+"""One worker process, and the threads of the daemon that talk to it."""
 
 from __future__ import annotations
 
 import logging
+import os
 import queue
+import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from multiprocessing import Pipe
-from multiprocessing.connection import Connection
 from pathlib import Path
 
 from watcher.score.messages import Job, Loaded, Scored, ScorerDown
-from watcher.score.settings import ScorerSettings
+from watcher.score.together import Scorers
 
 log = logging.getLogger(__name__)
 COMMAND = (sys.executable, "-P", "-m", "watcher.score.worker")
 """`-P`: what lies in the daemon's working directory is not imported."""
 KILL_TIMEOUT = 10.0
 """Seconds; a process that a driver holds in the kernel outlives SIGKILL, and must not hold up the daemon."""
+END_TIMEOUT = 2.0
+"""Seconds that the daemon's loop itself waits for the threads of a process that it has killed."""
+Request = tuple[int, list[Job]]
 
 
 class Worker:
-    """Answers batches one after the other; the first failure is its last answer.
+    """Answers batches in their order, several under way at once; the first failure is its last answer.
 
     It must be made by the thread that lives as long as the daemon: the kernel ends the process together with
     the thread that started it.
     """
 
-    def __init__(self, settings: ScorerSettings, cache: Path, put: Callable[[Scored | ScorerDown], None]) -> None:
+    def __init__(
+        self,
+        settings: Scorers,
+        cache: Path,
+        put: Callable[[Scored | ScorerDown], None],
+        trainings: Callable[[], Mapping[int, str]] = dict,
+    ) -> None:
         self._put = put
-        self._requests: queue.SimpleQueue[tuple[int, list[Job]] | None] = queue.SimpleQueue()
+        self._trainings = trainings
         self._link, theirs = Pipe()
         with theirs:
             number = theirs.fileno()
@@ -41,59 +53,117 @@ class Worker:
                 stdout=2,  # what libraries print belongs in the log
                 pass_fds=(number,),
             )
-        self._loaded = self._ended = False
+        self._requests: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._under_way: list[int] = []
+        self._loaded = self._over = self._silent = False
         self._killed_because = ""
-        self._thread = threading.Thread(target=self._talk, args=(settings, cache), name="scorer", daemon=True)
-        self._thread.start()
+        self.progress = 0
+        """Another number whenever it has come further: begun with its first work, loaded, answered."""
+        self._threads = (
+            threading.Thread(target=self._write, args=((settings, cache),), name="scorer requests", daemon=True),
+            threading.Thread(target=self._read, name="scorer", daemon=True),
+        )
+        for thread in self._threads:
+            thread.start()
 
     @property
     def pid(self) -> int | None:
         """Give its process id while it can be asked."""
-        return self._process.pid if not self._ended and self._process.poll() is None else None
+        return self._process.pid if not self._over and self._process.poll() is None else None
 
-    def ask(self, batch: int, jobs: Sequence[Job]) -> None:
-        """Hand over one batch and return at once; the answer is put."""
+    @property
+    def under_way(self) -> int:
+        """Give how many batches it was asked for and has not answered."""
+        return len(self._under_way)
+
+    def ask(self, batch: int, jobs: Sequence[Job]) -> bool:
+        """Hand over one batch and return at once; its answer is put. False from one that will not answer any more."""
+        with self._lock:
+            if self._over:
+                return False
+            self.progress += not self._under_way
+            self._under_way.append(batch)
         self._requests.put((batch, list(jobs)))
+        return True
 
-    def kill(self, because: str) -> None:
-        """End it in the midst of a batch; the batch's answer will be the reason."""
-        self._killed_because = because
+    def kill_after(self, seconds: float) -> None:
+        """End it because it has come no further for so long; its answer will be the reason."""
+        what = "a batch" if self._loaded else "loading the model"
+        self._killed_because = f"{what} took longer than {seconds:.0f} s (batch_timeout)"
         self._process.kill()
+        self._hang_up()
+
+    def look(self) -> None:
+        """See to it that its death is noticed even where a child of it still holds its end of the socket."""
+        if self._process.poll() is not None:
+            self._hang_up()
 
     def end(self) -> None:
-        """End it, and its thread."""
-        self._requests.put(None)
+        """End it and its threads, and put nothing any more."""
+        with self._lock:
+            self._silent = True
         self._process.kill()
-        self._thread.join()
+        self._hang_up()
+        for thread in self._threads:
+            thread.join(END_TIMEOUT)
 
-    def _talk(self, settings: ScorerSettings, cache: Path) -> None:
-        with self._link as link:
-            while (request := self._requests.get()) is not None:
-                answer = self._ask(link, request, (settings, cache))
-                self._ended = isinstance(answer, ScorerDown)
-                if self._ended:
-                    self._bury()
-                self._put(answer)
-                if self._ended:
-                    return
-            self._bury()
+    def _hang_up(self) -> None:
+        """End the talk from this side: neither thread may wait for a process that the kernel does not let go.
 
-    def _ask(
-        self, link: Connection, request: tuple[int, list[Job]], greeting: tuple[ScorerSettings, Path]
-    ) -> Scored | ScorerDown:
+        What has arrived can still be read.
+        """
+        self._requests.put(None)
+        with self._lock:
+            if not self._link.closed:
+                with socket.socket(fileno=os.dup(self._link.fileno())) as shared, suppress(OSError):
+                    shared.shutdown(socket.SHUT_RDWR)
+
+    def _write(self, greeting: tuple[Scorers, Path]) -> None:
+        """Send what is asked; a thread of its own, as a process that does not read would hold up anybody."""
         try:
-            if not self._loaded:
-                link.send(greeting)
-            link.send(request)
-            while isinstance(message := link.recv(), Loaded):
-                self._loaded = True
+            self._link.send((*greeting, self._trainings()))
+            while (request := self._requests.get()) is not None:
+                self._link.send(request)
+        except OSError:  # it is gone, as the other thread sees as well, and tells
+            return
+
+    def _read(self) -> None:
+        """Put answers until one says that the process failed, or there are none any more."""
+        try:
+            while isinstance(message := self._link.recv(), Loaded | Scored):
+                self._take(message)
+            down: ScorerDown = message
+            self._bury()
         except (EOFError, OSError):
-            return ScorerDown(self._epitaph(), False, request[0], self._loaded)
+            reason = self._epitaph()
+            down = ScorerDown(reason, False, 0, self._loaded, blame_others=self._loaded and not self._killed_because)
         except Exception as error:  # noqa: BLE001 - a worker of another version, after an upgrade on disk
             reason = f"the scorer's answer cannot be read ({error}); restart the daemon if it was upgraded"
-            return ScorerDown(reason, False, request[0], blame=False)
-        answer: Scored | ScorerDown = message
-        return answer
+            down = ScorerDown(reason, False, 0, blame=False)
+            self._bury()
+        self._finish(down)
+
+    def _take(self, message: Loaded | Scored) -> None:
+        with self._lock:
+            self.progress += 1
+            if isinstance(message, Loaded):
+                self._loaded = True
+                return
+            self._under_way.remove(message.batch)
+            if not self._silent:
+                self._put(message)
+
+    def _finish(self, down: ScorerDown) -> None:
+        """Say that everything under way has come to nothing; nothing is taken on from here."""
+        self._hang_up()
+        self._threads[0].join()
+        with self._lock:
+            self._link.close()
+            self._over = True
+            lost, self._under_way = self._under_way, []
+            if lost and not self._silent:
+                self._put(replace(down, batch=lost[0], others=tuple(lost[1:])))
 
     def _epitaph(self) -> str:
         status = self._bury()

@@ -17,6 +17,8 @@ log = logging.getLogger(__name__)
 Vector = NDArray[np.float32]
 Embed = Callable[[Sequence[str]], tuple[Any, list[bool]]]
 BATCH = 64
+MOST = 4096
+"""So many prompts stay in memory, of 3 KB each: those of any validation, while a folder of captions has no end."""
 
 
 class TextCache:
@@ -32,7 +34,9 @@ class TextCache:
         self._known: dict[str, tuple[Vector, bool]] = {}
 
     def fill(self, prompts: Sequence[str], embed: Embed) -> None:
-        """Encode the prompts that are not known yet."""
+        """Encode the prompts that are not known yet; of too many the oldest are forgotten first."""
+        for prompt in list(self._known)[: max(0, len(self._known) - MOST)]:
+            del self._known[prompt]
         missing = [prompt for prompt in dict.fromkeys(prompts) if not self._find(prompt)]
         for start in range(0, len(missing), BATCH):
             part = missing[start : start + BATCH]

@@ -8,40 +8,52 @@ whatever libraries print, or ask for, cannot get in between.
 from __future__ import annotations
 
 import ctypes
-import os
+import queue
 import signal
 import sys
-from collections.abc import Sequence
+import threading
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from watcher.errors import ScoreError
+from watcher.nouns import Score
 from watcher.score.messages import Job, Loaded, Scored, ScorerDown
-from watcher.score.settings import ScorerSettings
+from watcher.score.placing import told
+from watcher.score.together import Scorers
 
 if TYPE_CHECKING:
-    from watcher.score.model import Model
-    from watcher.score.texts import TextCache
+    from watcher.score.panel import Panel
+    from watcher.score.place import Places
 
 _PR_SET_PDEATHSIG = 1
 Request = tuple[int, Sequence[Job]]
 """A batch's number and its images."""
+Begun = tuple[int, Callable[[], list[Score]]]
+"""A batch's number, and what waits for its pictures and scores them."""
 
 
 def main(link: Connection) -> None:
     """Load the model at the first batch, then score until the daemon closes the socket."""
     _die_with_parent()
+    warnings.simplefilter("ignore")  # odd metadata of pictures is no matter, and the limit of pixels is ours
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the daemon's to handle; it ends us in order
     try:
-        settings, cache = link.recv()
-        serve(settings, cache, link)
+        settings, cache, trainings = link.recv()
+        serve(settings, cache, trainings, link)
     except (EOFError, ConnectionError):
         return
 
 
-def serve(settings: ScorerSettings, cache: Path, link: Connection) -> None:
-    """Answer every request; any error ends the process, so that the next one starts clean.
+def serve(settings: Scorers, cache: Path, trainings: Mapping[int, str], link: Connection) -> None:
+    """Answer every request in its order; any error ends the process, so that the next one starts clean.
+
+    `trainings` are the processes of watched runs, the run's name by pid.
 
     Raises:
         EOFError: the daemon closed the socket.
@@ -49,41 +61,64 @@ def serve(settings: ScorerSettings, cache: Path, link: Connection) -> None:
     """
     request: Request = link.recv()
     try:
-        model, device = _load(settings)
+        panel, places = _load(settings, cache, trainings)
     except Exception as error:  # noqa: BLE001 - whatever it is, no image has been looked at yet
-        link.send(_down(error, request[0], blame=False))
+        link.send(replace(_down(error, request[0], blame=False), of_main=True))  # a further model's error ends nothing
         return
     link.send(Loaded())
-    from watcher.score.texts import TextCache
-
-    texts = TextCache(model.identity, cache)
-    while True:
-        answer = _answer(model, texts, request, device)
+    begun: queue.SimpleQueue[Begun | None] = queue.SimpleQueue()
+    # Not the main thread: that one is in the models while the next batch arrives and its decoding begins.
+    threading.Thread(target=_begin_all, args=(panel, link, request, begun), name="requests", daemon=True).start()
+    while (next_one := begun.get()) is not None:
+        answer = _answer(panel, next_one, places)
         link.send(answer)
         if isinstance(answer, ScorerDown):
             return
-        request = link.recv()
+        del next_one, answer  # their pictures and vectors are not kept until the next batch comes, perhaps in hours
 
 
-def _load(settings: ScorerSettings) -> tuple[Model, str]:
-    from watcher.score.checkpoint import find_checkpoint
-    from watcher.score.devices import choose_device
-
-    find_checkpoint(settings.model)  # what is plainly missing is told before torch takes its seconds to load
-    device = choose_device(settings.device)
-    if device.name == "cpu":
-        os.nice(19)
-    from watcher.score.model import Model, set_threads
-
-    if device.name == "cpu":
-        set_threads(settings.threads)
-    return Model.load(settings.model, device.name), str(device)
-
-
-def _answer(model: Model, texts: TextCache, request: Request, device: str) -> Scored | ScorerDown:
-    batch, jobs = request
+def _begin_all(panel: Panel, link: Connection, request: Request, begun: queue.SimpleQueue[Begun | None]) -> None:
+    """Have every batch read and decoded from the moment it arrives; the daemon sees to it that they are few."""
     try:
-        return Scored(batch, model.identity, tuple(model.score(jobs, texts)), device)
+        while True:
+            begun.put((request[0], _begin(panel, request[1])))
+            request = link.recv()
+    except (EOFError, OSError):
+        return
+    finally:
+        begun.put(None)
+
+
+def _begin(panel: Panel, jobs: Sequence[Job]) -> Callable[[], list[Score]]:
+    try:
+        return partial(panel.finish, panel.begin(jobs))
+    except Exception as error:  # noqa: BLE001 - its batch's answer tells it
+        return partial(_fail, error)
+
+
+def _fail(error: Exception) -> list[Score]:
+    raise error
+
+
+def _load(settings: Scorers, cache: Path, trainings: Mapping[int, str]) -> tuple[Panel, Places]:
+    from watcher.score.crew import find_all, load_all
+
+    found = find_all(settings)  # what is plainly missing is told before torch takes seconds to load
+    from watcher.score.panel import Panel
+    from watcher.score.place import places
+
+    chosen = places(settings, found.needed(settings), trainings)
+    models, faults = load_all(found, settings, chosen, cache)
+    return Panel(models, faults), {name: chosen[name] for name in models}
+
+
+def _answer(panel: Panel, begun: Begun, places: Places) -> Scored | ScorerDown:
+    batch, finish = begun
+    began = time.monotonic()
+    try:
+        scores = tuple(finish())
+        device = told({name: place.device for name, place in places.items()})
+        return Scored(batch, panel.identities, scores, device, time.monotonic() - began, dict(panel.faults))
     except Exception as error:  # noqa: BLE001 - CUDA and the model may fail in any way; the batch is retried
         return _down(error, batch, blame=not isinstance(error, ScoreError))
 

@@ -7,12 +7,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from watcher import act
-from watcher.act import Backend
+from watcher.act import Backend, Caller, Checkpoint, Output
 from watcher.errors import StepError
 from watcher.nouns import FINAL, Command, Run
-from watcher.record import actions, evaluations, judgements, runs
+from watcher.record import actions, evaluations, holds, judgements, runs, samples
 from watcher.record.store import Store
 from watcher.steps import routing
+from watcher.steps.rest import Rest
 from watcher.steps.routing import Routes
 
 log = logging.getLogger(__name__)
@@ -20,9 +21,10 @@ HOUR = 3600.0
 WAITING = ("waiting", "saving")
 """States that may last for as long as the rule says; the next daemon goes on with them."""
 Forbidden = Callable[[Run, str], str | None]
-"""Why a rule, by its name, may not stop a run as things are configured now; None when it may."""
-Checkpoints = Callable[[Run], list[tuple[int, str, float]]]
-"""Step, path and wall time of writing of a run's complete checkpoints."""
+"""Why a rule, by its name, may not stop a run as things are configured now; None when it may. Without a rule: why
+nobody may."""
+Checkpoints = Callable[[Run], list[Checkpoint]]
+"""A run's complete checkpoints."""
 
 
 class Acting:
@@ -36,6 +38,7 @@ class Acting:
         checkpoints: Checkpoints,
         stops_per_hour: int | None,
         forbidden: Forbidden,
+        is_known: Callable[[Run], bool] = lambda _run: True,
     ) -> None:
         self._store = store
         self._routes = routes
@@ -43,13 +46,33 @@ class Acting:
         self._checkpoints = checkpoints
         self._stops_per_hour = stops_per_hour
         self._forbidden = forbidden
+        self._is_known = is_known
+        """Whether a run's folder has been looked for, and into, since the start: before that nothing can be decided."""
+        self._rest = Rest(store)
 
     def advance(self, now: float) -> int:
         """Move every unfinished action on as far as it goes without waiting; gives how many are left."""
+        if self._rest.lasts(now):
+            return 0
         with self._store.read() as db:
             found = actions.unfinished(db)
             known = {run.id: run for run in runs.all_runs(db)} if found else {}
-        return sum(self._try(command, known, now) for command in found)
+        if not found:
+            self._rest.begin(now)
+        return sum(not self._is_known(known[one.run_id]) or self._try(one, known, now) for one in found)
+
+    def carry(self, action_id: int, now: float) -> None:
+        """Move one action on as far as it goes without waiting.
+
+        Raises:
+            StepError: it cannot be told just now what holds; trying again may help.
+            OSError: likewise.
+
+        """
+        with self._store.read() as db:
+            command = actions.get(db, action_id)
+            known = {run.id: run for run in runs.all_runs(db)}
+        self._carry(command, known, now)
 
     def idle(self, _now: float) -> bool:
         """Tell whether no action is under way, but for those that wait for a veto or a checkpoint."""
@@ -68,23 +91,31 @@ class Acting:
         run = known[command.run_id]
         while command.state not in FINAL:
             following = self._withdrawn(command, run, now) or self._over_budget(command, known, now)
-            following = following or self._step(command, run, now)
+            following = following or self._step(command, run, _output(run, known), now)
             if following == command:
                 return True
             self._keep(following, run, now)
             command = following
         return False
 
-    def _step(self, command: Command, run: Run, now: float) -> Command:
-        return act.step(
-            command,
-            run.path,
-            self._backend(run),
-            now,
+    def _step(self, command: Command, run: Run, output: Output, now: float) -> Command:
+        ask = Caller(
+            checkpoints=lambda: self._checkpoints(run),
+            newest=lambda: self._newest(run),
             recheck=lambda: self._recheck(command),
             behind=lambda: self._behind(command),
-            checkpoints=lambda: self._checkpoints(run),
+            held=lambda: self._held(run),
         )
+        return act.step(command, output, self._backend(run), now, ask)
+
+    def _newest(self, run: Run) -> int | None:
+        with self._store.read() as db:
+            return samples.newest_step(db, run.id)
+
+    def _held(self, run: Run) -> str | None:
+        with self._store.read() as db:
+            hold = holds.of_run(db, run.id)
+        return str(hold) if hold else None
 
     def _keep(self, command: Command, run: Run, now: float) -> None:
         with self._store.change("action") as db:
@@ -92,10 +123,13 @@ class Acting:
             if command.state in FINAL:
                 self._routes.post(db, routing.outcome(run, command), now)
                 runs.add_event(db, run.id, f"stop {command.state}", command.proof, now)
-        log.info("run %s: %s is %s %s", run.name, command.kind, command.state, command.proof)
+        proof = f": {command.proof}" if command.proof else ""
+        log.info("run %s: %s is %s%s", run.name, command.kind, command.state, proof)
 
     def _recheck(self, command: Command) -> str | None:
-        """Say why the decision behind an action no longer holds, or None when it does."""
+        """Say why the decision behind an action no longer holds, or None when it does; a person's order does."""
+        if command.by_hand:
+            return None
         with self._store.read() as db:
             state = judgements.states(db).get(command.run_id, {}).get(command.rule)
         if state is None:
@@ -107,6 +141,8 @@ class Acting:
 
         A daemon that was down, or a slow scorer, must not stop a run for a past that it has left behind.
         """
+        if command.by_hand:
+            return None
         with self._store.read() as db:
             steps = evaluations.open_after(db, command.run_id, command.evidence_at, command.created_at)
         return f"steps {', '.join(map(str, steps))} are judged first" if steps else None
@@ -120,7 +156,8 @@ class Acting:
         return replace(command, state="cancelled", proof=why, progress=progress, changed_at=now) if why else None
 
     def _over_budget(self, command: Command, known: Mapping[str, Run], now: float) -> Command | None:
-        if command.state != "planned" or command.args.get("mode") != "enforce":
+        """Refuse a rule's stop beyond the budget; the next evaluation may order it anew. People's stops only count."""
+        if command.by_hand or command.state != "planned" or command.args.get("mode") != "enforce":
             return None
         active = sum(run.state == "active" for run in known.values())
         limit = max(2, active // 4) if self._stops_per_hour is None else self._stops_per_hour
@@ -129,4 +166,10 @@ class Acting:
         if spent < limit:
             return None
         proof = f"the budget of {limit} stops per hour over all runs is spent (limits.stops_per_hour)"
-        return replace(command, state="refused", proof=proof, changed_at=now)
+        progress = {**command.progress, "withdrawn": True}
+        return replace(command, state="refused", proof=proof, progress=progress, changed_at=now)
+
+
+def _output(run: Run, known: Mapping[str, Run]) -> Output:
+    """Say what a run writes, and whether other trainings write there as well."""
+    return Output.of(run, (one for one in known.values() if one.state != "gone"))

@@ -7,19 +7,24 @@ from typing import Any
 
 from sqlalchemy import Connection, Row
 
-from watcher.judge import Point, Rule, State, advance, replay
+from watcher.act import Kept, kept
+from watcher.judge import BLIND, Point, Rule, State, advance, is_blind, replay
+from watcher.names import MAIN, prefix_of, scorer_fault
 from watcher.nouns import Command, Evaluation, Run, Verdict
 from watcher.record import actions, evaluations, judgements, samples
-from watcher.steps import routing
+from watcher.record.scores import scores_of
+from watcher.steps import protection, routing
+from watcher.steps.acting import Checkpoints
 from watcher.steps.routing import Routes
 
 
 class Judging:
     """Judges one run's history after an evaluation of it was closed."""
 
-    def __init__(self, rules: Sequence[Rule], routes: Routes) -> None:
+    def __init__(self, rules: Sequence[Rule], routes: Routes, checkpoints: Checkpoints = lambda _run: []) -> None:
         self._rules = rules
         self._routes = routes
+        self._checkpoints = checkpoints
 
     def judge(self, db: Connection, run: Run, closed: Evaluation, now: float) -> None:
         """Bring every rule's state up to what a replay of the run's history gives, and say what changed."""
@@ -28,30 +33,65 @@ class Judging:
             return
         for rule in self._rules:
             if rule.matches(run):
-                state, verdict = self._state(db, run, rule, history, closed)
-                kept = {**state.to_json(), "points": len(history)}
-                judgements.keep_state(db, run.id, rule.name, rule.hash, kept, now)
-                self._announce(db, run, rule, state, verdict, history[-1], now)
+                self._judge(db, run, rule, history, closed, now)
 
-    def _state(
-        self, db: Connection, run: Run, rule: Rule, history: list[Evaluation], closed: Evaluation
-    ) -> tuple[State, Verdict]:
-        """Move the stored state on by one evaluation where that is the same as a replay; else replay."""
-        points = [_point(evaluation) for evaluation in history]
-        stored = judgements.state_of(db, run.id, rule.name, rule.hash)
-        follows = closed.id == history[-1].id and closed.revision == 1
-        if stored and follows and stored.pop("points") == len(history) - 1:
-            return advance(rule, State.from_json(stored), points[-1])
-        state, steps = replay(rule, points)
-        return state, steps[-1][2]
+    def judge_past(self, db: Connection, run: Run, now: float) -> None:
+        """Bring every rule's state up to a past that was scored again, which begins nothing.
+
+        What a rule fired for may be over by it; what it would fire for now, only a new evaluation that says so begins.
+        """
+        history = evaluations.judged(db, run.id)
+        for rule in (rule for rule in self._rules if history and rule.matches(run)):
+            known = judgements.state_of(db, run.id, rule.name, rule.hash) or {}
+            state, _ = replay(rule, [_point(evaluation) for evaluation in history])
+            self._keep(
+                db, run, rule, state, len(history), told=known.get("told", False) and state.unknowns > 0, now=now
+            )
+            decision = judgements.open_decision(db, run.id, rule.name)
+            if decision is not None and state.state != "firing":
+                self._resolve(db, run, rule, state, decision.id, now)
+
+    def _judge(
+        self, db: Connection, run: Run, rule: Rule, history: list[Evaluation], closed: Evaluation, now: float
+    ) -> None:
+        known = judgements.state_of(db, run.id, rule.name, rule.hash) or {}
+        state, verdict = _moved_on(rule, known, history, closed)
+        told = self._complain(db, run, rule, state, verdict, history[-1], now, told=known.get("told", False))
+        self._keep(db, run, rule, state, len(history), told=told, now=now)
+        self._announce(db, run, rule, state, verdict, history[-1], now)
+
+    def _keep(self, db: Connection, run: Run, rule: Rule, state: State, points: int, *, told: bool, now: float) -> None:
+        more = {"points": points, "severity": rule.severity, "blind": state.unknowns >= BLIND, "told": told}
+        judgements.keep_state(db, run.id, rule.name, rule.hash, {**state.to_json(), **more}, now)
+
+    def _resolve(self, db: Connection, run: Run, rule: Rule, state: State, decision: int, now: float) -> None:
+        judgements.resolve(db, decision, state.reason, now)
+        self._routes.post(db, routing.resolved(run, rule.name, state.reason, decision, rule.severity), now)
+
+    def _complain(
+        self,
+        db: Connection,
+        run: Run,
+        rule: Rule,
+        state: State,
+        verdict: Verdict,
+        at: Evaluation,
+        now: float,
+        *,
+        told: bool,
+    ) -> bool:
+        """Say once, until it can judge again, that a rule cannot; gives whether that is said."""
+        if at.history or (told and state.unknowns) or not is_blind(state, verdict):
+            return told and state.unknowns > 0
+        self._routes.post(db, protection.cannot_judge(run, rule, state, at), now)
+        return True
 
     def _announce(
         self, db: Connection, run: Run, rule: Rule, state: State, verdict: Verdict, at: Evaluation, now: float
     ) -> None:
         known = judgements.open_decision(db, run.id, rule.name)
         if known is not None and state.state != "firing":
-            judgements.resolve(db, known.id, state.reason, now)
-            self._routes.post(db, routing.resolved(run, rule.name, state.reason, known.id, rule.severity), now)
+            self._resolve(db, run, rule, state, known.id, now)
         elif not verdict.value:
             return  # what still fires does so by earlier evaluations; a good or unknown one never begins anything
         elif known is not None and (again := _began_again(db, known, at)):
@@ -70,16 +110,44 @@ class Judging:
     ) -> None:
         said = Verdict(rule.name, True, state.reason, verdict.numbers)
         decision = judgements.decide(db, said, rule.hash, at, now)
-        lowest = routing.lowest(samples.in_evaluation(db, at.id), samples.scores_of(db, at.id))
-        self._routes.post(db, routing.alert(run, rule, said, at, rule.mode_for(run), decision, lowest), now)
+        prefix = prefix_of(rule.when.metric)
+        scorer = MAIN if scorer_fault(prefix) else prefix
+        lowest = routing.lowest(samples.in_evaluation(db, at.id), scores_of(db, at.id, scorer))
+        told = routing.alert(
+            run, rule, said, at, rule.mode_for(run), decision, lowest, state, now, self._kept(db, run, rule)
+        )
+        self._routes.post(db, told, now)
         self._plan(db, run, rule, said.reason, at, decision, now)
 
     def _plan(
         self, db: Connection, run: Run, rule: Rule, reason: str, at: Evaluation, decision: int, now: float
     ) -> None:
+        if actions.stopped_at(db, run.id, at.first_at) is not None:
+            return  # what wrote these images has been stopped since
         for kind, args in rule.actions():
             if kind == "stop" and not _is_stopping(db, run):
                 actions.plan(db, _stop(run, rule, args, reason, at, now), decision)
+
+    def _kept(self, db: Connection, run: Run, rule: Rule) -> Kept | None:
+        """Give what would survive a stop that the rule is allowed; None where that cannot be told."""
+        if rule.mode_for(run) != "enforce" or not any(kind == "stop" for kind, _ in rule.actions()):
+            return None
+        try:
+            return kept(self._checkpoints(run), samples.newest_step(db, run.id))
+        except OSError:  # the alert must not wait for a folder that cannot be read
+            return None
+
+
+def _moved_on(
+    rule: Rule, known: Mapping[str, Any], history: Sequence[Evaluation], closed: Evaluation
+) -> tuple[State, Verdict]:
+    """Move the stored state on by one evaluation where that is the same as a replay; else replay."""
+    points = [_point(evaluation) for evaluation in history]
+    follows = closed.id == history[-1].id and closed.revision == 1
+    if known and follows and known["points"] == len(history) - 1:
+        return advance(rule, State.from_json(known), points[-1])
+    state, steps = replay(rule, points)
+    return state, steps[-1][2]
 
 
 def _began_again(db: Connection, known: Row[Any], at: Evaluation) -> str:
@@ -90,7 +158,7 @@ def _began_again(db: Connection, known: Row[Any], at: Evaluation) -> str:
     """
     if at.attempt != known.attempt:
         return f"the run went back and began attempt {at.attempt}"
-    stopped = actions.verified_at(db, known.id)
+    stopped = actions.stopped_at(db, known.run_id, known.at)
     return "the run was stopped and started again" if stopped is not None and at.first_at > stopped else ""
 
 
@@ -131,4 +199,5 @@ def _point(evaluation: Evaluation) -> Point:
         metrics=evaluation.metrics,
         complete=evaluation.complete,
         identity=evaluation.identity,
+        others=evaluation.others,
     )

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection, Row
 
-from watcher.judge import Rule
-from watcher.notify import Target
+from watcher.act import Kept
+from watcher.clock import span
+from watcher.judge import Rule, State
+from watcher.notify import Target, labels
 from watcher.nouns import HOLD, SEVERITIES, Command, Evaluation, Mode, Notice, Run, Sample, Severity, Verdict
 from watcher.record import outbox
-from watcher.record.outbox import Delivery
 
 LIMITS_OF_THE_NUMBER = "CLIP score says how closely images follow their prompts, nothing about their quality."
 
@@ -21,7 +23,7 @@ class Routes:
     """The configured targets by label, and the outbox that leads to them."""
 
     def __init__(self, targets: Sequence[Target]) -> None:
-        self.labels = _distinct(targets)
+        self.labels = labels(targets)
         self.targets = dict(reversed(list(zip(self.labels, targets, strict=True))))
         self.disabled: set[str] = set()
         """Targets that get nothing until the daemon is started again; what is posted for them waits until then."""
@@ -35,16 +37,6 @@ class Routes:
         return SEVERITIES.index(notice.severity) >= SEVERITIES.index(self.targets[label].min_severity)
 
 
-def _distinct(targets: Sequence[Target]) -> list[str]:
-    """Label targets in their order; the same place given twice is one target.
-
-    Not by number: what waits for the second of two would go to the other once the first is taken out.
-    """
-    labels = [target.label() for target in targets]
-    both = zip(labels, targets, strict=True)
-    return [f"{label} {target.mark()}".strip() if labels.count(label) > 1 else label for label, target in both]
-
-
 def alert(
     run: Run,
     rule: Rule,
@@ -53,11 +45,19 @@ def alert(
     mode: Mode,
     decision: int | None = None,
     lowest: Sequence[tuple[str, float]] = (),
+    state: State | None = None,
+    now: float = 0.0,
+    left: Kept | None = None,
 ) -> Notice:
-    """Say that a rule fires; `decision` is the id of what was decided, `lowest` the prompts that score lowest."""
+    """Say that a rule fires; `decision` is the id of what was decided, `lowest` the prompts that score lowest.
+
+    `state` is where the rule stands since, `now` the wall time at which that was decided, `left` what would survive if
+    the run were stopped now.
+    """
     number = at.revision if decision is None else decision
-    said = [_sentence(verdict.reason), _sentence(rule.description), _worst(lowest), _intent(run, rule, mode)]
-    facts = {"step": at.step, "attempt": at.attempt, "path": str(run.path), "mode": mode}
+    intention = _intent(run, rule, mode, left)
+    said = [sentence(verdict.reason), sentence(rule.description), _worst(lowest), intention]
+    facts = {"step": at.step, "attempt": at.attempt, "path": str(run.path), "mode": mode, "intention": intention}
     return Notice(
         key=f"{run.id}:{rule.name}:{at.attempt}:{at.step}:firing:{number}",
         severity=rule.severity,
@@ -66,22 +66,77 @@ def alert(
         run=run.name,
         rule=rule.name,
         kind="alert",
-        facts={**facts, "lowest": [list(one) for one in lowest], **_numbers(verdict, at)},
+        facts={
+            **facts,
+            **_said(rule, verdict.reason),
+            **_numbers(verdict, at),
+            **_streak(state),
+            **_deadline(rule, mode, now),
+            **(hold_facts(run) if mode == "enforce" and _stop_of(rule) else {}),
+            **(left.facts if left else {}),
+            "lowest": [list(one) for one in lowest],
+            "note": LIMITS_OF_THE_NUMBER,
+        },
     )
 
 
-def _intent(run: Run, rule: Rule, mode: Mode) -> str:
+def _said(rule: Rule, reason: str) -> dict[str, Any]:
+    return {
+        "reason": reason,
+        "description": rule.description,
+        "metric": rule.when.metric,
+        "sign": rule.when.sign,
+    }
+
+
+def _streak(state: State | None) -> dict[str, Any]:
+    return {} if state is None else {"count": state.count, "needed": state.needed, "steps": list(state.steps)}
+
+
+def _deadline(rule: Rule, mode: Mode, now: float) -> dict[str, Any]:
+    """Give the wall time before which nothing is done."""
+    stop = _stop_of(rule)
+    return {"deadline": now + stop["delay"]} if stop is not None and mode == "enforce" else {}
+
+
+def _stop_of(rule: Rule) -> Mapping[str, Any] | None:
+    return next((settings for kind, settings in rule.actions() if kind == "stop"), None)
+
+
+def hold_facts(run: Run) -> dict[str, Any]:
+    """Give the commands that veto every action on a run, and that allow them again."""
+    name = shlex.quote(run.name)
+    return {"hold": f"watcher hold {name}", "release": f"watcher release {name}"}
+
+
+def _intent(run: Run, rule: Rule, mode: Mode, left: Kept | None) -> str:
     """Say what follows: only what is really going to be tried."""
-    stop = next((settings for kind, settings in rule.actions() if kind == "stop"), None)
+    stop = _stop_of(rule)
     if stop is None:
         return ""
     if mode == "observe":
         where = [f"the {name}" for name, one in (("run", run.mode), ("rule", rule.mode)) if one == "observe"]
         return f"Only observed: with `mode: enforce` for {' and '.join(where)} it would now be stopped."
-    return (
-        f"It will be stopped in {_span(stop['delay'])} at the earliest, if the rule still fires then and no file "
-        f"{run.path / HOLD} is there; a notice with the outcome and its proof follows."
-    )
+    when = f"in {span(stop['delay'])} at the earliest, if the rule still fires then and nobody holds it"
+    save = _SAVE[stop["save"]].format(wait=span(stop["wait"]))
+    outcome = "A notice with the outcome and its proof follows."
+    return f"It will be stopped {when}{save}.{_if_now(left)} To veto: {_veto(run)}. {outcome}"
+
+
+_SAVE = {
+    "wait": "; it then waits up to {wait} for its next checkpoint first",
+    "required": "; unless it then writes no checkpoint within {wait}, in which case it goes on",
+    "no": "",
+}
+
+
+def _if_now(left: Kept | None) -> str:
+    return f" If it ended now, {left.survives(would=True)}." if left else ""
+
+
+def _veto(run: Run) -> str:
+    """Say how to keep a run from being stopped: the command, or the file where no command is at hand."""
+    return f"`{hold_facts(run)['hold']}`, or an empty file {run.path / HOLD}"
 
 
 def _worst(lowest: Sequence[tuple[str, float]]) -> str:
@@ -94,18 +149,12 @@ def _short(text: str, limit: int = 80) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
-def _span(seconds: float) -> str:
-    for name, unit in (("h", 3600.0), ("min", 60.0)):
-        if seconds >= unit:
-            return f"{seconds / unit:.3g} {name}"
-    return f"{seconds:g} s"
-
-
 def _numbers(verdict: Verdict, at: Evaluation) -> Mapping[str, Any]:
     return {"numbers": dict(verdict.numbers), "metrics": dict(at.metrics)}
 
 
-def _sentence(text: str) -> str:
+def sentence(text: str) -> str:
+    """End a text as a sentence."""
     text = text.strip()
     return text + "." if text and not text.endswith((".", "!", "?")) else text
 
@@ -116,11 +165,11 @@ def resolved(run: Run, rule: str, reason: str, decision_id: int, severity: Sever
         key=f"{run.id}:{rule}:{decision_id}:resolved",
         severity=severity,
         title=f"{run.name}: {rule} is resolved",
-        text=_sentence(reason),
+        text=sentence(reason),
         run=run.name,
         rule=rule,
         kind="resolved",
-        facts={"path": str(run.path)},
+        facts={"path": str(run.path), "reason": sentence(reason)},
     )
 
 
@@ -130,7 +179,7 @@ def reminder(run: Run, rule: Rule, decision: Row[Any]) -> Notice:
         key=f"{run.id}:{rule.name}:{decision.id}:reminder:{decision.told}",
         severity=rule.severity,
         title=f"{run.name}: {rule.name} still fires",
-        text=f"Since step {decision.step}: {_sentence(decision.reason)}",
+        text=f"Since step {decision.step}: {sentence(decision.reason)}",
         run=run.name,
         rule=rule.name,
         kind="alert",
@@ -139,6 +188,10 @@ def reminder(run: Run, rule: Rule, decision: Row[Any]) -> Notice:
             "attempt": decision.attempt,
             "path": str(run.path),
             "numbers": dict(decision.numbers),
+            "mode": rule.mode_for(run),
+            **_said(rule, f"Since step {decision.step}: {decision.reason}"),
+            **(hold_facts(run) if rule.mode_for(run) == "enforce" and _stop_of(rule) else {}),
+            "note": LIMITS_OF_THE_NUMBER,
         },
     )
 
@@ -149,11 +202,15 @@ def history(run: Run, rule: Rule, reason: str) -> Notice:
         key=f"{run.id}:history",
         severity="info",
         title=f"{run.name}: its past breaks {rule.name}",
-        text=_sentence(reason) + " All of it was there when the run was first seen, so nothing was done.",
+        text=sentence(reason) + " All of it was there when the run was first seen, so nothing was done.",
         run=run.name,
         rule=rule.name,
         kind="history",
-        facts={"path": str(run.path)},
+        facts={
+            "path": str(run.path),
+            **_said(rule, reason),
+            "intention": "All of it was there when the run was first seen, so nothing was done.",
+        },
     )
 
 
@@ -175,48 +232,28 @@ def outcome(run: Run, command: Command) -> Notice:
         key=f"{run.id}:action:{command.id}:{command.state}",
         severity=max(severity, told, key=SEVERITIES.index),
         title=f"{run.name} {words}",
-        text=f"{_sentence(command.proof)} Reason: {_sentence(command.reason)}",
+        text=f"{sentence(command.proof)} Reason: {sentence(command.reason)}{_next_time(run, command)}",
         run=run.name,
         rule=command.rule,
         kind="action",
-        facts={"action": command.kind, "state": command.state, "proof": command.proof, "path": str(run.path)},
+        facts={
+            "action": command.kind,
+            "state": command.state,
+            "proof": command.proof,
+            "path": str(run.path),
+            "mode": command.args.get("mode", "enforce"),
+            "reason": command.reason,
+            **(hold_facts(run) if command.state in ("failed", "refused") else {}),
+            **command.progress.get("kept", {}),
+        },
     )
 
 
-def dead_target(delivery: Delivery, reason: str) -> Notice:
-    """Say through the other targets that one does not work."""
-    return _about_target(
-        delivery,
-        "critical",
-        f"notices no longer reach {delivery.target}",
-        f"{_sentence(reason)} It gets nothing until the daemon is started again; what it misses is kept for then.",
-    )
-
-
-def silent_target(delivery: Delivery, reason: str) -> Notice:
-    """Say through the other targets that one has not been reached for a while."""
-    return _about_target(
-        delivery,
-        "warning",
-        f"{delivery.target} cannot be reached",
-        f"{_sentence(reason)} It is tried again, at least every ten minutes; what it misses is kept.",
-    )
-
-
-def refused(delivery: Delivery, reason: str) -> Notice:
-    """Say through the other targets that one did not take a notice."""
-    return _about_target(
-        delivery,
-        "warning",
-        f"{delivery.target} did not take a notice",
-        f"{_sentence(reason)} It was: {_sentence(delivery.notice.title)}",
-    )
-
-
-def _about_target(delivery: Delivery, severity: Severity, title: str, text: str) -> Notice:
-    # The number of attempts: after a restart the same delivery may find its target dead again.
-    key = f"target:{delivery.target}:{delivery.id}:{delivery.attempts}"
-    return Notice(key=key, severity=severity, title=title, text=text, kind="target")
+def _next_time(run: Run, command: Command) -> str:
+    """Say how a stop that a rule carried out can be vetoed next time."""
+    if command.by_hand or command.state != "verified":
+        return ""
+    return f" To veto the next one in time: {_veto(run)}."
 
 
 def lowest(samples: Sequence[Sample], scores: Mapping[int, Row[Any]], number: int = 3) -> list[tuple[str, float]]:

@@ -13,7 +13,8 @@ from watcher.notify import Delivered, NotDelivered, Postman, retry_delay
 from watcher.record import actions, judgements, outbox, runs
 from watcher.record.outbox import Delivery
 from watcher.record.store import Store
-from watcher.steps import routing
+from watcher.steps import routing, trouble
+from watcher.steps.rest import NEVER, Rest
 from watcher.steps.routing import Routes
 
 log = logging.getLogger(__name__)
@@ -41,15 +42,19 @@ class Telling:
         self._out: dict[int, Delivery] = {}
         self._troubles: dict[str, _Trouble] = {}
         self._begun = False
+        self._rest = Rest(store)
 
     def advance(self, now: float) -> None:
         """Send what is due."""
         if not self._begun:
             self._begin(now)
-        self._remind(now)
+        if self._rest.lasts(now):
+            return
+        until = self._remind(now)
         for delivery in self._due(now):
             self._out[delivery.id] = delivery
             self._postman.send(delivery.id, self._routes.labels.index(delivery.target), delivery.notice)
+        self._rest.begin(now, min(until, self._next(now)))
 
     def idle(self, now: float) -> bool:
         """Tell whether nothing is on its way or due."""
@@ -68,6 +73,12 @@ class Telling:
         free = [label for label in self._routes.targets if label not in taken | held]
         with self._store.read() as db:
             return outbox.due(db, now, free)
+
+    def _next(self, now: float) -> float:
+        """Give the wall time at which a delivery that was put off, or a target that was left alone, has its turn."""
+        with self._store.read() as db:
+            put_off = outbox.next_after(db, now)
+        return min([put_off, *(trouble.until for trouble in self._troubles.values() if trouble.until > now)])
 
     def delivered(self, message: Delivered, now: float) -> None:
         """Tick a delivery off."""
@@ -95,13 +106,13 @@ class Telling:
         outbox.give_up(db, delivery.id, reason)
         self._set_state(db, delivery.target, "failing", reason, now)
         if delivery.notice.kind != "target":  # or two targets would complain of each other for ever
-            self._routes.post(db, routing.refused(delivery, reason), now, without=delivery.target)
+            self._routes.post(db, trouble.refused(delivery, reason), now, without=delivery.target)
 
     def _dead(self, db: Connection, delivery: Delivery, reason: str, now: float) -> None:
         outbox.give_up(db, delivery.id, reason)
         self._set_state(db, delivery.target, "disabled", reason, now)
         self._routes.disabled.add(delivery.target)
-        self._routes.post(db, routing.dead_target(delivery, reason), now, without=delivery.target)
+        self._routes.post(db, trouble.dead_target(delivery, reason), now, without=delivery.target)
 
     def _put_off(self, db: Connection, delivery: Delivery, message: NotDelivered, now: float) -> None:
         """Leave the target alone for a while, and this notice for longer.
@@ -114,16 +125,18 @@ class Telling:
         outbox.try_again(db, delivery.id, message.reason, now + own)
         self._set_state(db, delivery.target, "failing", message.reason, now)
         if failures == TOLD_AFTER:
-            self._routes.post(db, routing.silent_target(delivery, message.reason), now, without=delivery.target)
+            self._routes.post(db, trouble.silent_target(delivery, message.reason), now, without=delivery.target)
         self._troubles[delivery.target] = _Trouble(failures, now + retry_delay(failures, message.retry_after))
 
     def _set_state(self, db: Connection, target: str, state: str, reason: str, now: float) -> None:
         runs.set_fact(db, f"target:{target}", {"state": state, "reason": reason}, now)
 
-    def _remind(self, now: float) -> None:
+    def _remind(self, now: float) -> float:
+        """Tell again what still fires; gives the wall time of the next reminder."""
         with self._store.read() as db:
-            found = [d for d in judgements.all_open(db) if self._is_due(d.rule, d.told_at, now)]
-            found = [d for d in found if actions.verified_at(db, d.id) is None]  # stopped: all was said
+            everything = [d for d in judgements.all_open(db) if d.rule in self._rules]
+            found = [d for d in everything if self._is_due(d.rule, d.told_at, now)]
+            found = [d for d in found if actions.stopped_at(db, d.run_id, d.at) is None]  # stopped: all was said
             known = {run.id: run for run in runs.all_runs(db)} if found else {}
         for decision in found:
             run, rule = known[decision.run_id], self._rules[decision.rule]
@@ -132,6 +145,8 @@ class Telling:
             with self._store.change("remind") as db:
                 judgements.told(db, decision.id, now)
                 self._routes.post(db, routing.reminder(run, rule, decision), now)
+        later = [d for d in everything if not self._is_due(d.rule, d.told_at, now)]
+        return min((d.told_at + self._rules[d.rule].repeat for d in later), default=NEVER)
 
     def _is_due(self, rule: str, told_at: float, now: float) -> bool:
-        return rule in self._rules and now - told_at >= self._rules[rule].repeat
+        return now - told_at >= self._rules[rule].repeat

@@ -7,8 +7,9 @@ from glob import glob
 from pathlib import Path
 
 from watcher.config import Config, state_folder
-from watcher.discover import FoundRun, RunSettings, find_runs
+from watcher.discover import FoundRun, RunSettings, find_runs, watching
 from watcher.judge import Rule, RuleSet, advise
+from watcher.mounts import Mounts
 from watcher.nouns import Run
 from watcher.view.text import counted, plain
 
@@ -20,18 +21,19 @@ def check(config: Config, rules: RuleSet) -> Iterator[str]:
     found = find_runs(config.runs)
     yield "runs:"
     for entry in config.runs:
-        yield from _entry(entry, [run for run in found if run.settings is entry])
+        yield from _entry(entry, [run for run in found if run.settings is entry], config)
     if not any(run.layout for run in found):
         yield "  nothing would be watched now; folders that appear later are picked up"
     yield from _rules(rules, [_as_run(run, config) for run in found if run.layout])
-    yield from _model(config.scorers["clip"].model)
+    for settings in config.scorers.values():
+        yield from missing_model(settings.model)
 
 
 def _targets(config: Config) -> str:
     return ", ".join(target.label() for target in config.notify) or "none: alerts stand in `watcher status` only"
 
 
-def _entry(entry: RunSettings, found: Sequence[FoundRun]) -> Iterator[str]:
+def _entry(entry: RunSettings, found: Sequence[FoundRun], config: Config) -> Iterator[str]:
     if not found:
         there = Path(entry.path).is_dir() or glob(entry.path)
         why = "no folder of its own: earlier entries have them" if there else "no folder matches yet"
@@ -39,16 +41,26 @@ def _entry(entry: RunSettings, found: Sequence[FoundRun]) -> Iterator[str]:
     for run in found:
         yield plain(f"  {run.name} ({run.path}): {run.reason if run.layout else 'no layout: ' + run.reason}")
         if run.layout:
-            prompts = run.layout.prompts(run.path, entry.prompts)
-            yield plain(
-                f"    {counted(len(prompts.texts), 'prompt')}" + (f"; {prompts.fault}" if prompts.fault else "")
-            )
+            prompts = run.layout.prompts(run.place)
+            named = sum(bool(text) for text in prompts.texts.values())  # the empty prompt is none
+            yield plain(f"    {counted(named, 'prompt')}" + (f"; {prompts.fault}" if prompts.fault else ""))
+            yield plain(f"    {watching(run, Mounts())}")
+            yield from (plain(f"    {line}") for line in _shown(run, config))
+
+
+def _shown(found: FoundRun, config: Config) -> Iterator[str]:
+    """Say where a run's evaluations are shown."""
+    if found.layout is None or not config.trackers:
+        return
+    setup = found.layout.setup(found.place)
+    for name, tracker in config.trackers.items():
+        yield f"{name}: {tracker.describe(_as_run(found, config), setup, state_folder(config))}"
 
 
 def _rules(rules: RuleSet, runs: Sequence[Run]) -> Iterator[str]:
     yield f"rules: {counted(len(rules.rules), 'rule')} in {counted(len(rules.files), 'file')}"
     yield from (f"  {_rule(rule, runs)}" for rule in rules.rules)
-    yield from (f"  {line}" for line in advice(rules.rules))
+    yield from (f"  {line}" for line in advice(rules.rules, configured=True))
 
 
 def _rule(rule: Rule, runs: Sequence[Run]) -> str:
@@ -61,9 +73,9 @@ def _rule(rule: Rule, runs: Sequence[Run]) -> str:
     return f"{rule.name}: {when}, then {' and '.join(names)}; for {len(mine)} of {counted(len(runs), 'run')}{acts}"
 
 
-def advice(rules: Sequence[Rule]) -> list[str]:
-    """Give a line for everything in the rules that is likely to decide badly."""
-    return [f"{code} {rule}: {text}" for code, rule, text in advise(rules)]
+def advice(rules: Sequence[Rule], *, configured: bool = False) -> list[str]:
+    """Give a line for everything in the rules that is likely to decide badly; `configured` as in `advise`."""
+    return [f"{code} {rule}: {text}" for code, rule, text in advise(rules, configured=configured)]
 
 
 def _as_run(found: FoundRun, config: Config) -> Run:
@@ -72,13 +84,13 @@ def _as_run(found: FoundRun, config: Config) -> Run:
     return Run(found.id, found.name, found.path, found.layout.name, mode=mode, labels=found.settings.labels)
 
 
-def _model(name: str) -> Iterator[str]:
+def missing_model(name: str) -> Iterator[str]:
     """Say when the model is not there: without it nothing is scored, and it is too large to be fetched unasked."""
     folder = Path(name).expanduser()
     if folder.is_dir() or _is_cached(name):
         return
     local = folder.is_absolute() or name.startswith((".", "~"))
-    way = "no such folder" if local else f"not in the local cache; fetch it with `hf download {name}`"
+    way = "no such folder" if local else f"not in the local cache; fetch it with `watcher model fetch {name}`"
     yield f"model {name}: {way}"
 
 
@@ -86,7 +98,8 @@ def _is_cached(name: str) -> bool:
     from huggingface_hub import try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError
 
+    plain, _, revision = name.partition("@")
     try:
-        return isinstance(try_to_load_from_cache(name, "config.json"), str)
+        return isinstance(try_to_load_from_cache(plain, "config.json", revision=revision or None), str)
     except HFValidationError:  # no hub id
         return False

@@ -24,9 +24,16 @@ def find(runs: Sequence[Run], name: str) -> Run:
     if len(found) == 1:
         return found[0]
     if found:
-        ids = ", ".join(f"{run.id} ({run.state}, {run.path})" for run in found)
-        raise StepError(f"{name!r} fits several runs: {ids}; give the id", permanent=True)
-    known = nearest(name, list({run.name for run in runs})) if runs else "no run was seen yet"
+        named = len({run.name for run in found}) > 1  # trainings that share a folder
+        ids = ", ".join(
+            f"{run.id} ({run.name + ', ' if named else ''}{run.state}, {run.path / run.stream})" for run in found
+        )
+        raise StepError(f"{name!r} fits several runs: {ids}; give the id, or such a path", permanent=True)
+    known = (
+        nearest(name, list({run.name for run in runs}))
+        if runs
+        else "no run was seen yet; `watcher run` looks for those of the configuration"
+    )
     raise StepError(f"no run {name!r}; {known}", permanent=True)
 
 
@@ -34,7 +41,7 @@ def _alike(runs: Sequence[Run], name: str) -> list[Run]:
     if ids := [run for run in runs if run.id == name]:
         return ids
     place = _place(name)
-    found = [run for run in runs if run.name == name or run.path == place]
+    found = [run for run in runs if run.name == name or place in (run.path, run.path / run.stream)]
     best = min((STATES.index(run.state) for run in found), default=0)
     return [run for run in found if STATES.index(run.state) == best]
 

@@ -3,24 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console, RenderableType
-
+from watcher.clock import clock
 from watcher.view.table import table
-from watcher.view.text import clock, number, plain
+from watcher.view.text import number, plain
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
 
 
 def evaluations(found: Sequence[dict[str, Any]], console: Console) -> RenderableType:
     """Give evaluations with their metrics, a line each."""
-    columns = ("attempt", "step", "variant", "state", "images", "clip/mean", "stderr", "min", "max")
-    return table(columns, [_evaluation(one) for one in found], console)
+    epochs = ("epoch",) if any(one["epoch"] is not None for one in found) else ()
+    numbers = ("clip/mean", "stderr", "min", "max", "vs baseline")
+    more = [name for name, metric in _MORE.items() if any(metric in one["metrics"] for one in found)]
+    further = [f"{name}/mean" for name in sorted({name for one in found for name in one["others"]})]
+    columns = ("attempt", "step", *epochs, "variant", "state", "images", *numbers, *more, *further)
+    return table(columns, [_evaluation(one, more, further, with_epoch=bool(epochs)) for one in found], console)
 
 
-def _evaluation(one: dict[str, Any]) -> tuple[str, ...]:
+_MORE = {"vs previous": "clip/delta_previous", "retrieval": "clip/retrieval", "diversity": "clip/diversity"}
+"""Columns that are shown where an evaluation has their metric."""
+
+
+def _evaluation(
+    one: dict[str, Any], more: Sequence[str], further: Sequence[str], *, with_epoch: bool
+) -> tuple[str, ...]:
     state = one["state"] + (", incomplete" if one["state"] == "closed" and not one["complete"] else "")
     numbers = [number(one["metrics"].get(f"clip/{name}")) for name in ("mean", "stderr", "min", "max")]
-    return (str(one["attempt"]), str(one["step"]), one["variant"] or "main", state, _count(one["images"]), *numbers)
+    epoch = ("-" if one["epoch"] is None else f"{one['epoch']:g}",) if with_epoch else ()
+    place = (str(one["attempt"]), str(one["step"]), *epoch, one["variant"] or "main")
+    means = [number(one["metrics"].get(name)) for name in further]
+    shown = [_further(name, one["metrics"].get(_MORE[name])) for name in more]
+    return (*place, state, _count(one["images"]), *numbers, _signed(one["delta_baseline"]), *shown, *means)
+
+
+def _further(name: str, value: float | None) -> str:
+    return _signed(value) if name.startswith("vs") else "-" if value is None else f"{value:.3f}"
+
+
+def _signed(value: float | None) -> str:
+    return "-" if value is None else f"{value:+.4f}"
 
 
 def _count(images: Sequence[dict[str, Any]]) -> str:
@@ -30,21 +54,32 @@ def _count(images: Sequence[dict[str, Any]]) -> str:
 
 def images(found: Sequence[dict[str, Any]], console: Console, more: Sequence[str] = ()) -> RenderableType:
     """Give images with their scores, by step and the lowest first; `more` names columns beside these, as `step`."""
-    columns = ("cosine", *more, "key", "prompt", "remarks")
-    return table(columns, [_image(one, more) for one in sorted(found, key=_order)], console, _FOLDING)
+    further = sorted({name for one in found for name in one.get("others", {})})
+    columns = ("cosine", *further, *more, "key", "prompt", "remarks")
+    return table(columns, [_image(one, further, more) for one in sorted(found, key=in_order)], console, _FOLDING)
 
 
 _FOLDING = ("key", "prompt", "remarks")
 
 
-def _order(image: dict[str, Any]) -> tuple[Any, ...]:
-    return (image["step"], image.get("variant", ""), image["cosine"] is None, image["cosine"] or 0.0)
+def in_order(image: dict[str, Any]) -> tuple[Any, ...]:
+    """Give what images are sorted by: the lowest first, those without a score last."""
+    return (
+        image.get("stream", ""),
+        image["step"],
+        image.get("variant", ""),
+        image["cosine"] is None,
+        image["cosine"] or 0.0,
+    )
 
 
-def _image(image: dict[str, Any], more: Sequence[str]) -> tuple[str, ...]:
-    remarks = [*image["health"], *([image["error"]] if image["error"] else [])]
+def _image(image: dict[str, Any], further: Sequence[str], more: Sequence[str]) -> tuple[str, ...]:
+    repeats = image.get("duplicate_of")
+    health = [f"{word} of {repeats}" if word == "duplicate" and repeats else word for word in image["health"]]
+    remarks = [*health, *([image["error"]] if image["error"] else [])]
     cells = (str(image[name]) for name in more)
-    return (number(image["cosine"]), *cells, image["prompt_key"], image["prompt"] or "-", ", ".join(remarks))
+    cosines = (number(image.get("others", {}).get(name)) for name in further)
+    return (number(image["cosine"]), *cosines, *cells, image["prompt_key"], image["prompt"] or "-", ", ".join(remarks))
 
 
 def story(found: dict[str, Any]) -> list[str]:
@@ -67,27 +102,5 @@ def _decision(one: dict[str, Any]) -> str:
 
 
 def _action(one: dict[str, Any]) -> str:
-    return f"{clock(one['at'])}  {one['kind']} {one['state']} ({one['rule']}): {one['proof'] or one['reason']}"
-
-
-def metrics(found: Sequence[dict[str, Any]], console: Console) -> RenderableType:
-    """Give the metrics of a folder's evaluations, a line each."""
-    return table(("step", "variant", *_COSINES, *_COUNTS), [_metrics(one) for one in found], console)
-
-
-_COSINES = {"clip/mean": "clip/mean", "stderr": "clip/stderr", "min": "clip/min", "max": "clip/max"}
-_COUNTS = {
-    "prompts": "clip/prompts",
-    "images": "clip/images",
-    "truncated": "clip/truncated",
-    "blank": "health/blank",
-    "unscorable": "health/unscorable",
-    "undecodable": "health/undecodable",
-}
-
-
-def _metrics(one: dict[str, Any]) -> tuple[str, ...]:
-    values = one["metrics"]
-    cosines = [number(values.get(name)) for name in _COSINES.values()]
-    counts = [f"{values[name]:.0f}" for name in _COUNTS.values()]
-    return (str(one["step"]), one["variant"] or "main", *cosines, *counts)
+    by = one["rule"] or "by hand"
+    return f"{clock(one['at'])}  {one['kind']} {one['state']} ({by}): {one['proof'] or one['reason']}"

@@ -1,127 +1,200 @@
-"""A folder scored at once, in the JSON shape of `watcher score --json`."""
+"""Pictures scored at once, in the JSON shape of `watcher score --json`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
-from itertools import groupby
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from watcher.discover import FoundFile, FoundRun, Layout, Prompts, RunSettings, find_runs, scan
-from watcher.discover.plain import Plain
-from watcher.errors import ConfigError, StepError
-from watcher.nouns import EMPTY_PROMPT, NO_PROMPT, SampleState, Score
-from watcher.score import Job, ScoredImage, ScorerSettings, score_images, summarise
-from watcher.settle import SettleSettings, Undecodable, Waiting, read_image
+from watcher.discover import Plain
+from watcher.errors import ScoreError
+from watcher.names import MAIN
+from watcher.nouns import EMPTY_PROMPT, Score
+from watcher.pictures import size_of
+from watcher.score import Job, Scored, ScoredImage, ScorerSettings, duplicates, score_images, summarise
+from watcher.settle import SettleSettings
+from watcher.view.gather import Gathered, Picture, gather
 
 SCHEMA_VERSION = 1
-Image = dict[str, Any]
+LIMITS = SettleSettings()
+Which = tuple[str, str, str, int]
+"""Folder, training, variant and step: what makes an evaluation."""
+Watch = Callable[[int, int], None]
+"""Is told how many of how many pictures are done."""
 
 
-def score_folder(path: Path, prompts: Path | None, settings: ScorerSettings) -> dict[str, Any]:
-    """Score every image of a run's folder, or of a plain folder of pictures, in the order of steps and prompts.
+def score_paths(paths: Sequence[Path], prompts: Path | None, settings: ScorerSettings, watch: Watch) -> dict[str, Any]:
+    """Score all pictures of some folders and files, a batch at a time.
 
-    `summary` has the metrics over all images of the main variant, `evaluations` those of each step and variant.
+    `summary` has the metrics over all images of the main variant, `evaluations` those of each folder, training, step
+    and variant. Where several trainings share a folder, all are scored, and `stream` tells whose an image is.
 
     Raises:
-        ConfigError: the folder or the prompt file cannot be used.
-        StepError: the folder holds no image.
+        ConfigError: a path or the prompt file cannot be used.
+        StepError: there is no image.
         ScoreError: the model cannot be loaded.
 
     """
-    run, layout = _run(path, prompts)
-    texts = layout.prompts(run.path, prompts)
-    if prompts is not None and texts.fault:
-        raise ConfigError(texts.fault)
-    limits = SettleSettings()
-    files = sorted(scan(run), key=lambda f: (f.facts.step, f.facts.variant, f.facts.key, f.facts.index))
-    if not files:
-        raise StepError(f"{path}: no images in it ({run.reason})", permanent=True)
-    images = [_image(run.path, layout, file, texts, limits) for file in files]
-    jobs = [_job(place, image, limits) for place, image in enumerate(images) if image["state"] == "ready"]
-    identity, scores = score_images(settings, jobs)
-    for score in scores:
-        _put(images[score.sample_id], score)
+    found = gather(paths, prompts)
+    identity, device = _score(found, settings, watch)
+    pictures = found.pictures
+    groups = _groups(pictures)
+    _mark(groups)
     return {
         "schema_version": SCHEMA_VERSION,
         "identity": identity,
-        "layout": layout.name,
-        "problem": texts.fault,
-        "summary": _summary([image for image in images if not image["variant"]]),
-        "evaluations": _evaluations(images),
-        "images": images,
+        "device": device,
+        "layout": ", ".join(sorted({one.layout.name for one in pictures})),
+        "problem": "; ".join(found.faults),
+        "unmatched": found.strays,
+        "summary": _summary([one for one in pictures if not one.file.facts.variant]),
+        "evaluations": [_evaluation(which, group) for which, group in groups.items()],
+        "images": [_image(one) for one in pictures],
+        "failed": sum(one.failed for one in pictures),
     }
 
 
-def _run(path: Path, prompts: Path | None) -> tuple[FoundRun, Layout]:
-    """Find what trainer wrote a folder; one that none did is a plain one."""
-    if not path.is_dir():
-        raise ConfigError(f"{path} is not a folder; give a run's output folder, or a folder of pictures")
-    found = find_runs([RunSettings(path=str(path), prompts=prompts)])
-    if not found:
-        raise ConfigError(f"{path} cannot be read, or its name is not UTF-8")
-    layout = found[0].layout or Plain()
-    reason = found[0].reason if found[0].layout else "it looks like no trainer's output, so pictures were looked for"
-    return replace(found[0], layout=layout, reason=reason), layout
+def _score(found: Gathered, settings: ScorerSettings, watch: Watch) -> tuple[str, str]:
+    """Score what can be; gives the scorer's identity and device, both empty where nothing can be."""
+    total = sum(one.state == "ready" for one in found.pictures)
+    identity, device, done = "", "", 0
+    watch(0, total)
+    texts: dict[bytes, bytes] = {}
+    for batch in _batches(found.pictures, settings):
+        identity, device = batch.identity, batch.device
+        mine = [score for score in batch.scores if score.scorer == MAIN]
+        for score in mine:
+            _put(found.pictures[score.sample_id], score, texts.setdefault(score.text, score.text))
+        done += len(mine)
+        watch(done, total)
+    return identity, device
 
 
-def _image(folder: Path, layout: Layout, file: FoundFile, prompts: Prompts, limits: SettleSettings) -> Image:
-    facts = file.facts
-    prompt = prompts.texts.get(facts.key)
-    state, error = _fate(folder, layout, file, prompt, limits)
+def _batches(pictures: Sequence[Picture], settings: ScorerSettings) -> Iterator[Scored]:
+    """Give batch after batch; where one fails after the first, what is left says why, and what is scored stays.
+
+    Raises:
+        ScoreError: the model cannot be loaded, or has no memory for a single picture.
+
+    """
+    done = False
+    try:
+        for batch in score_images(settings, _jobs(pictures)):
+            done = True
+            yield batch
+    except (ScoreError, RuntimeError, MemoryError) as error:
+        if not done:
+            raise
+        for one in pictures:
+            if one.state == "ready":
+                one.error = f"not scored: {str(error).partition(chr(10))[0] or type(error).__name__}"
+
+
+def _jobs(pictures: Sequence[Picture]) -> Iterator[Job]:
+    """Give what is to be scored, each looked at when its turn comes: a huge folder need not be read before."""
+    for number, one in enumerate(pictures):
+        if _is_usable(one) and one.state == "ready":
+            prompt = one.layout.worded(one.prompt or "").strip()
+            yield Job(number, one.file.path, prompt, one.tile, LIMITS.max_pixels)
+
+
+def _is_usable(one: Picture) -> bool:
+    """Find out which part of a picture is to be scored, by its size alone; tells whether any is."""
+    if one.file.size > LIMITS.max_file_size:
+        return _refuse(one, "undecodable", f"larger than {LIMITS.max_file_size} bytes")
+    if isinstance(one.layout, Plain):
+        return True
+    try:
+        width, height = size_of(one.file.path)
+    except FileNotFoundError:
+        return _refuse(one, "undecodable", "the file is gone")
+    except Exception:  # noqa: BLE001 - decoders raise anything for a torn file
+        return _refuse(one, "undecodable", f"not a readable image ({one.file.size} bytes)")
+    if flaw := one.layout.flaw(one.place, one.file.facts, width, height):
+        return _refuse(one, "unscorable", flaw)
+    one.tile = one.tile or one.layout.tile(one.place, one.file.facts, width, height)
+    return True
+
+
+def _refuse(one: Picture, state: Any, error: str) -> bool:
+    one.state, one.error = state, error
+    return False
+
+
+def _put(one: Picture, score: Score, text: bytes) -> None:
+    """Keep a score's numbers and embeddings; that of a prompt, `text`, once for all its pictures."""
+    one.state = "undecodable" if score.error else "scored"
+    one.cosine, one.health = score.cosine, score.health
+    one.error, one.truncated = score.error, score.truncated
+    one.pixels, one.image, one.text = score.pixels, score.image, text
+
+
+def _groups(pictures: Sequence[Picture]) -> dict[Which, list[Picture]]:
+    """Give the pictures of each evaluation, as they come."""
+    groups: dict[Which, list[Picture]] = {}
+    for one in pictures:
+        facts = one.file.facts
+        groups.setdefault((str(one.place.folder), one.place.stream, facts.variant, facts.step), []).append(one)
+    return groups
+
+
+def _mark(groups: Mapping[Which, list[Picture]]) -> None:
+    """Say of pictures that they repeat another prompt's, or those of the step before."""
+    before: Which | None = None
+    for which in sorted(groups):
+        scored = [one for one in groups[which] if one.state == "scored"]
+        last = before if before and before[:3] == which[:3] else None
+        previous = [_scored(one, one.key) for one in groups[last]] if last else []
+        again = duplicates([_scored(one, one.key) for one in scored], previous)
+        for one, repeats in zip(scored, again, strict=True):
+            one.duplicate_of = f"step {last[3]}" if last and repeats == "previous" else repeats
+            one.health += ("duplicate",) if repeats else ()
+        before = which
+
+
+def _evaluation(which: Which, pictures: Sequence[Picture]) -> dict[str, Any]:
+    folder, stream, variant, step = which
+    named = {"folder": folder, "stream": stream, "step": step, "variant": variant}
+    return {**named, "metrics": _summary(pictures)}
+
+
+def _summary(pictures: Sequence[Picture]) -> dict[str, float]:
+    odd = [one.state for one in pictures if one.error != EMPTY_PROMPT]
+    unscorable, undecodable = odd.count("unscorable"), odd.count("undecodable")
+    scored = [_scored(one, one.unit) for one in pictures if one.state == "scored"]
+    return summarise(scored, unscorable=unscorable, undecodable=undecodable)
+
+
+def _scored(one: Picture, key: str) -> ScoredImage:
+    return ScoredImage(
+        key=key,
+        cosine=one.cosine,
+        health=one.health,
+        truncated=one.truncated,
+        prompt=one.prompt or "",
+        index=one.file.facts.index,
+        pixels=one.pixels,
+        image=one.image,
+        text=one.text,
+    )
+
+
+def _image(one: Picture) -> dict[str, Any]:
+    facts = one.file.facts
     return {
-        "path": str(file.path),
+        "path": str(one.file.path),
+        "stream": one.place.stream,
         "step": facts.step,
         "variant": facts.variant,
-        "prompt_key": facts.key,
+        "prompt_key": one.key,
         "index": facts.index,
-        "prompt": prompt,
-        "tile": facts.tile,
-        "state": state,
-        "cosine": None,
-        "health": [],
-        "error": error,
-        "truncated": False,
+        "prompt": one.prompt,
+        "tile": one.tile,
+        "state": one.state,
+        "cosine": one.cosine,
+        "health": list(one.health),
+        "duplicate_of": one.duplicate_of or None,
+        "error": one.error,
+        "truncated": one.truncated,
+        "failed": one.failed,
     }
-
-
-def _fate(
-    folder: Path, layout: Layout, file: FoundFile, prompt: str | None, limits: SettleSettings
-) -> tuple[SampleState, str]:
-    """Say whether an image can be scored, and if not, why. Nobody waits here for a file to become whole."""
-    outcome = read_image(file.path, limits)
-    if isinstance(outcome, Undecodable):
-        return "undecodable", outcome.reason
-    if outcome is None or isinstance(outcome, Waiting):
-        return "undecodable", f"not a readable image ({file.size} bytes)"
-    if flaw := layout.flaw(folder, file.facts, outcome.width, outcome.height):
-        return "unscorable", flaw
-    if not prompt:
-        return "unscorable", NO_PROMPT if prompt is None else EMPTY_PROMPT
-    return "ready", ""
-
-
-def _job(place: int, image: Image, limits: SettleSettings) -> Job:
-    return Job(place, Path(image["path"]), image["prompt"], image["tile"], limits.max_pixels)
-
-
-def _put(image: Image, score: Score) -> None:
-    image["state"] = "undecodable" if score.error else "scored"
-    image["cosine"], image["health"] = score.cosine, list(score.health)
-    image["error"], image["truncated"] = score.error, score.truncated
-
-
-def _evaluations(images: Sequence[Image]) -> list[dict[str, Any]]:
-    groups = groupby(images, key=lambda image: (image["step"], image["variant"]))
-    return [{"step": step, "variant": variant, "metrics": _summary(list(group))} for (step, variant), group in groups]
-
-
-def _summary(images: Sequence[Image]) -> dict[str, float]:
-    scored = [
-        ScoredImage(image["prompt_key"], image["cosine"], tuple(image["health"]), image["truncated"])
-        for image in images
-        if image["state"] == "scored"
-    ]
-    odd = [image["state"] for image in images if image["error"] != EMPTY_PROMPT]
-    return summarise(scored, unscorable=odd.count("unscorable"), undecodable=odd.count("undecodable"))

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection
 
 from watcher.errors import StepError
+from watcher.names import MAIN
 from watcher.nouns import Command, Evaluation, Run, Sample
-from watcher.record import actions, evaluations, judgements, runs, samples
+from watcher.record import actions, evaluations, holds, judgements, runs, samples
+from watcher.record.scores import scores_of
 from watcher.record.store import Store
+from watcher.view.baseline import Against, baseline
 from watcher.view.find import find
+from watcher.view.status import unprotected
 
 SCHEMA_VERSION = 1
 
@@ -23,13 +28,21 @@ def show(store: Store | None, name: str, step: int | None = None) -> dict[str, A
 
     """
     if store is None:
-        raise StepError("nothing is recorded yet: no daemon has run with this state folder", permanent=True)
+        raise StepError(
+            "nothing is recorded yet: no daemon has run with this state folder; start `watcher run`", permanent=True
+        )
     with store.read() as db:
         run = find(runs.all_runs(db), name)
+        against = Against.read(db, run)
         return {
             "schema_version": SCHEMA_VERSION,
-            "run": _run(run),
-            "evaluations": [_evaluation(db, evaluation) for evaluation in _chosen(db, run, step)],
+            "run": {
+                **_run(run, runs.all_facts(db).get("watching", {}).get(run.id, "")),
+                "hold": str(holds.of_run(db, run.id) or ""),
+                "baseline": baseline(db, run),
+                "unprotected": unprotected(db, run),
+            },
+            "evaluations": [_evaluation(db, evaluation, against) for evaluation in _chosen(db, run, step)],
             "decisions": [_decision(row) for row in judgements.of_run(db, run.id)],
             "actions": [_action(command) for command in actions.of_run(db, run.id)],
             "events": [{"kind": e.kind, "text": e.text, "at": e.at} for e in runs.events_of(db, run.id)],
@@ -45,34 +58,48 @@ def _chosen(db: Connection, run: Run, step: int | None) -> list[Evaluation]:
     return chosen
 
 
-def _run(run: Run) -> dict[str, Any]:
+def _run(run: Run, watched: str) -> dict[str, Any]:
     return {
         "id": run.id,
         "name": run.name,
         "path": str(run.path),
         "layout": run.layout,
+        "stream": run.stream,
         "state": run.state,
         "mode": run.mode,
+        "watched": watched,
         "attempt": run.attempt,
     }
 
 
-def _evaluation(db: Connection, evaluation: Evaluation) -> dict[str, Any]:
-    scores = samples.scores_of(db, evaluation.id)
+def _evaluation(db: Connection, evaluation: Evaluation, against: Against | None) -> dict[str, Any]:
+    scores, images = scores_of(db, evaluation.id), samples.in_evaluation(db, evaluation.id)
+    further = {name: scores_of(db, evaluation.id, name) for name in evaluation.others}
+    deltas = {} if against is None else against.deltas(evaluation, images, {MAIN: scores, **further})
     return {
         "attempt": evaluation.attempt,
         "step": evaluation.step,
+        "epoch": evaluation.epoch,
         "variant": evaluation.variant,
         "state": evaluation.state,
         "complete": evaluation.complete,
         "history": evaluation.history,
         "identity": evaluation.identity,
+        "others": dict(evaluation.others),
         "metrics": dict(evaluation.metrics),
-        "images": [_image(sample, scores.get(sample.id or 0)) for sample in samples.in_evaluation(db, evaluation.id)],
+        "delta_baseline": deltas.get(MAIN),
+        "deltas_baseline": deltas,
+        "images": [_image(sample, scores.get(sample.id or 0), _cosines(sample, further)) for sample in images],
     }
 
 
-def _image(sample: Sample, score: Any) -> dict[str, Any]:
+def _cosines(sample: Sample, further: Mapping[str, Mapping[int, Any]]) -> dict[str, float]:
+    """Give what further scorers say of an image."""
+    found = {name: scores[sample.id or 0].cosine for name, scores in further.items() if sample.id in scores}
+    return {name: cosine for name, cosine in found.items() if cosine is not None}
+
+
+def _image(sample: Sample, score: Any, others: Mapping[str, float]) -> dict[str, Any]:
     return {
         "path": str(sample.path),
         "step": sample.step,
@@ -82,9 +109,16 @@ def _image(sample: Sample, score: Any) -> dict[str, Any]:
         "tile": sample.tile,
         "state": sample.state,
         "cosine": None if score is None else score.cosine,
-        "health": [] if score is None else score.health,
+        "others": dict(others),
+        "health": [] if score is None else [word.partition(":")[0] for word in score.health],
+        "duplicate_of": None if score is None else _duplicate_of(score.health),
         "error": sample.reason,
     }
+
+
+def _duplicate_of(health: Sequence[str]) -> str | None:
+    """Give whose picture an image repeats, as closing has noted it."""
+    return next((word.removeprefix("duplicate: ") for word in health if word.startswith("duplicate: ")), None)
 
 
 def _decision(row: Any) -> dict[str, Any]:

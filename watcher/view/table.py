@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rich.cells import cell_len
-from rich.console import Console, Group, RenderableType
-from rich.table import Table
-from rich.text import Text
-
+from watcher.view.device import fallback
 from watcher.view.find import STATES
+from watcher.view.lag import lagging
 from watcher.view.text import age, counted, mean, plain, sparkline
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.table import Table
+    from rich.text import Text
 
 COLUMNS = ("run", "layout", "mode", "step", "age", "clip/mean", "trend", "rules", "images", "last action")
 UNBROKEN = 100_000
 """Width in characters where no terminal breaks lines: a row is a line, for grep and logs."""
+NAMED = 5
+"""So many runs are named in a line; the others are counted."""
 GAP = 2
 """Blanks between two columns."""
 _DAEMON = {
@@ -24,6 +29,18 @@ _DAEMON = {
     "died": "pid {pid} died without a word (killed?); start it again, it goes on from where it was",
     "unseen": "runs on {host}, if it still does: that cannot be seen from here",
 }
+
+
+class Lines(str):
+    """Lines that fit their terminal: whoever has no use for rich's Text may print them as they are."""
+
+    __slots__ = ()
+
+    def __rich__(self) -> Text:
+        """Give them to rich, which else would read a text's brackets as markup."""
+        from rich.text import Text
+
+        return Text(self, no_wrap=True)
 
 
 def overview(runs: Sequence[dict[str, Any]], console: Console) -> RenderableType:
@@ -39,23 +56,30 @@ def table(
 
     Only the `folding` columns may take more than one line; nothing is ever cut off.
     """
+    from rich.cells import cell_len
+
     cells = [columns, *([plain(cell) for cell in row] for row in rows)]
     widths = [max(cell_len(row[place]) for row in cells) for place in range(len(columns))]
     if sum(widths) + GAP * (len(widths) - 1) <= console.width:
-        return Text("\n".join(_line(row, widths) for row in cells), no_wrap=True)
+        return Lines("\n".join(_line(row, widths) for row in cells))
     if folding:
         made = _folded(cells, folding)
         if console.measure(made, options=console.options.update(width=UNBROKEN)).minimum <= console.width:
             return made
-    return Group(*(_card(columns, row) for row in rows))
+    return _cards(columns, rows, console.width)
 
 
 def _line(row: Sequence[str], widths: Sequence[int]) -> str:
+    from rich.cells import cell_len
+
     padded = (cell + " " * (width - cell_len(cell) + GAP) for cell, width in zip(row, widths, strict=True))
     return "".join(padded).rstrip()
 
 
 def _folded(cells: Sequence[Sequence[str]], folding: Sequence[str]) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
     made = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0))
     for name in cells[0]:
         made.add_column(name, no_wrap=name not in folding, overflow="fold")
@@ -64,17 +88,46 @@ def _folded(cells: Sequence[Sequence[str]], folding: Sequence[str]) -> Table:
     return made
 
 
-def _card(columns: Sequence[str], row: Sequence[str]) -> Text:
+def _cards(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> RenderableType:
+    from rich.cells import cell_len
+
+    cards = [_card(columns, row) for row in rows]
+    if all(cell_len(line) <= width for card in cards for line in card.split("\n")):
+        return Lines("\n".join(cards))
+    from rich.text import Text
+
+    return Text("\n".join(cards), overflow="fold")
+
+
+def _card(columns: Sequence[str], row: Sequence[str]) -> str:
     said = [f"{label} {plain(cell)}" for label, cell in zip(columns, row, strict=True) if cell not in ("", "-")]
-    return Text("\n  ".join(said), overflow="fold")
+    return "\n  ".join(said)
 
 
 def problems(found: dict[str, Any]) -> list[str]:
     """Say what a user should know beyond the table: all that keeps the watcher from its work, and what it did."""
-    said = [_daemon(found["daemon"]), *_scorer(found["scorer"]), *_places(found["problems"])]
+    said = [
+        _daemon(found["daemon"]),
+        *_scorer(found["scorer"]),
+        *lagging(found),
+        *_trackers(found["trackers"]),
+        *_places(found["problems"]),
+        *_polled(found["runs"]),
+    ]
     said += [_target(target) for target in found["targets"] if _is_bad(target)]
-    said += [line for run in found["runs"] for line in _of_run(run)]
-    return [plain(line) for line in said if line]
+    return [plain(line) for line in [*said, *_of_runs(found["runs"])] if line]
+
+
+def _of_runs(runs: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """Say of each run what there is to say; what is the same for several but for their folders is said once."""
+    about: dict[str, list[tuple[str, str]]] = {}
+    for run in runs:
+        for text in _of_run(run):
+            about.setdefault(text.replace(run["path"], "its folder"), []).append((run["name"], text))
+    for alike, same in about.items():
+        names = ", ".join(name for name, _ in same[:NAMED])
+        more = f" and {len(same) - NAMED} more" if len(same) > NAMED else ""
+        yield f"{names}{more}: {alike if len(same) > 1 else same[0][1]}"
 
 
 def _daemon(daemon: dict[str, Any]) -> str:
@@ -83,11 +136,22 @@ def _daemon(daemon: dict[str, Any]) -> str:
 
 
 def _scorer(scorer: dict[str, Any]) -> list[str]:
-    return [f"scorer: {scorer['reason']}"] if scorer.get("state") == "failing" else []
+    return [f"scorer: {scorer['reason']}"] if scorer.get("state") == "failing" else [fallback(scorer)]
+
+
+def _trackers(trackers: Sequence[dict[str, Any]]) -> list[str]:
+    failing = [tracker for tracker in trackers if tracker["state"] == "failing"]
+    return [f"tracker {one['name']}: {one['reason']}; the runs are judged all the same" for one in failing]
 
 
 def _places(problems: dict[str, str]) -> list[str]:
     return [f"{place}: {what}" for place, what in problems.items()]
+
+
+def _polled(runs: Sequence[dict[str, Any]]) -> list[str]:
+    """Say of which runs new images come late; those that file events tell of need no word."""
+    ways = Counter(run["watched"] for run in runs if run["watched"].startswith("polled"))
+    return [f"{counted(number, 'run')} {way}" for way, number in ways.items()]
 
 
 def _is_bad(target: dict[str, Any]) -> bool:
@@ -102,19 +166,24 @@ def _target(target: dict[str, Any]) -> str:
 
 
 def _of_run(run: dict[str, Any]) -> Iterator[str]:
-    name = run["name"]
-    yield from (f"{name}: {counted(number, 'image')}: {why}" for why, number in run["reasons"].items())
+    yield from (f"{counted(number, 'image')}: {why}" for why, number in run["reasons"].items())
+    if run["state"] == "active":
+        yield from (*run["unprotected"], *run["notes"])
     for rule in run["rules"]:
+        if rule["blind"] and run["state"] == "active":
+            continue
         if rule["state"] == "firing" or rule["unknowns"]:
-            yield f"{name}: {rule['name']}: {rule['reason']}"
+            yield f"{rule['name']}: {rule['reason']}"
+    if run["hold"]:
+        yield f"{run['hold']}; `watcher release` takes that back"
     if run["last_action"]:
-        yield f"{name}: {_deed(run['last_action'])}: {run['last_action']['proof'] or run['last_action']['reason']}"
+        yield f"{_deed(run['last_action'])}: {run['last_action']['proof'] or run['last_action']['reason']}"
 
 
 def _cells(run: dict[str, Any]) -> tuple[str, ...]:
     name = run["name"] if run["state"] == "active" else f"{run['name']} ({run['state']})"
     return (
-        name + (" HELD" if run["held"] else ""),
+        name + (" HELD" if run["held"] else "") + (" UNPROTECTED" if run["unprotected"] else ""),
         run["layout"],
         run["mode"],
         "-" if run["step"] is None else str(run["step"]),
@@ -128,13 +197,20 @@ def _cells(run: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _images(run: dict[str, Any]) -> str:
-    parts = [str(run["images"])]
-    parts += [f"{run[what]} {what}" for what in ("pending", "unscorable", "undecodable") if run[what]]
+    parts = [str(run["images"]), *_waiting(run)]
+    parts += [f"{run[what]} {what}" for what in ("unscorable", "undecodable") if run[what]]
     return ", ".join(parts)
 
 
+def _waiting(run: dict[str, Any]) -> list[str]:
+    oldest = "" if run["lag_seconds"] is None else f" (oldest {age(run['lag_seconds'])})"
+    return [f"{run['pending']} waiting{oldest}"] if run["pending"] else []
+
+
 def _deed(action: dict[str, Any] | None) -> str:
-    return f"{action['kind']} {action['state']}" if action else "-"
+    if action is None:
+        return "-"
+    return f"{action['kind']} {'only observed' if action['mode'] == 'observe' else action['state']}"
 
 
 def _rule(rule: dict[str, Any]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Mapping, Sequence
 
 BARS = "▁▂▃▄▅▆▇█"
@@ -12,6 +11,8 @@ NOISE = 0.05
 
 def plain(text: str) -> str:
     """Give a text of someone else's, such as a prompt or a file name, without line breaks and control characters."""
+    if text.isprintable():
+        return text
     return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
@@ -36,11 +37,6 @@ def age(seconds: float | None) -> str:
         if seconds >= 2 * size:
             return f"{seconds / size:.0f}{unit}"
     return f"{seconds:.0f}s"
-
-
-def clock(at: float) -> str:
-    """Give a wall time in the user's time zone."""
-    return datetime.datetime.fromtimestamp(at, datetime.UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
 def sparkline(values: Sequence[float]) -> str:

@@ -1,0 +1,53 @@
+"""What only the caller knows of a run while it is being stopped, and whether anybody vetoes that."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from watcher.act.kept import Checkpoint, Kept, kept
+from watcher.act.ties import Output
+from watcher.nouns import HOLD
+
+
+def _nothing() -> None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """What only the caller knows of a run; each is asked for when it is needed."""
+
+    checkpoints: Callable[[], list[Checkpoint]]
+    """The complete checkpoints."""
+    newest: Callable[[], int | None] = _nothing
+    """The newest step that is known of the training."""
+    recheck: Callable[[], str | None] = _nothing
+    """Why the decision no longer holds, or None."""
+    behind: Callable[[], str | None] = _nothing
+    """Which evaluations have to be judged first, or None."""
+    held: Callable[[], str | None] = _nothing
+    """Who vetoes every action on the run, when and why, or None; beside the file `HOLD`."""
+
+    @property
+    def kept(self) -> Kept:
+        """Give what survives if the training ends now."""
+        return kept(self.checkpoints(), self.newest())
+
+
+def veto(output: Output, ask: Caller) -> str | None:
+    """Look for a veto; where the run's folder is not there, nobody can tell.
+
+    Raises:
+        OSError: it cannot be told just now; then nothing is done.
+
+    """
+    if held := ask.held():
+        return held
+    folder = output.folder
+    try:
+        os.lstat(folder / HOLD)
+    except (FileNotFoundError, NotADirectoryError):
+        return None if folder.is_dir() else f"{folder} is not there (unmounted?), so nobody can tell whether it is held"
+    return f"held: {folder / HOLD} exists"

@@ -1,0 +1,104 @@
+"""What lies in an output folder, read with one listing each: whose samples there are, and what was configured.
+
+Listings are kept while the folder's own modification time stands still.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from watcher.discover.kohya.names import is_musubi_sample, parse_config, parse_sample
+from watcher.launch import file_settings
+
+SAMPLES = "sample"
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """A configuration that the GUI wrote at one start of a training; `stamp` is local time, `YYYYmmddHHMMSS`."""
+
+    stream: str
+    stamp: str
+    path: Path
+    settings: Mapping[str, str]
+
+
+def newest_samples(folder: Path) -> Mapping[str, Path]:
+    """Give the newest sample of each training, by its `output_name`; the time in the names decides."""
+    place = folder / SAMPLES
+    changed = _changed(place)
+    return {} if changed is None else {stream: place / name for stream, name in _samples(place, changed)}
+
+
+def has_musubi_samples(folder: Path) -> bool:
+    """Tell whether musubi-tuner has sampled here: its folders are like those of sd-scripts but for these names."""
+    place = folder / SAMPLES
+    changed = _changed(place)
+    return changed is not None and _has_musubi(place, changed)
+
+
+def configs(folder: Path) -> Sequence[Config]:
+    """Give what the GUI wrote, oldest first."""
+    changed = _changed(folder)
+    names = () if changed is None else _config_names(folder, changed)
+    found = [config for name in names if (config := _config(folder / name))]
+    return sorted(found, key=lambda config: (config.stamp, config.path.suffix))
+
+
+def _changed(folder: Path) -> int | None:
+    try:
+        return folder.stat().st_mtime_ns
+    except OSError:
+        return None
+
+
+@lru_cache(maxsize=1024)
+def _samples(folder: Path, _changed_ns: int) -> tuple[tuple[str, str], ...]:
+    newest: dict[str, tuple[str, str]] = {}
+    for name in _listed(folder):
+        if sample := parse_sample(name):
+            newest[sample.stream] = max(newest.get(sample.stream, ("", "")), (sample.stamp, name))
+    return tuple((stream, name) for stream, (_, name) in sorted(newest.items()))
+
+
+@lru_cache(maxsize=1024)
+def _has_musubi(folder: Path, _changed_ns: int) -> bool:
+    return any(is_musubi_sample(name) for name in _listed(folder))
+
+
+@lru_cache(maxsize=1024)
+def _config_names(folder: Path, _changed_ns: int) -> tuple[str, ...]:
+    return tuple(name for name in _listed(folder) if parse_config(name))
+
+
+def _listed(folder: Path) -> list[str]:
+    """Give the names in a folder; those that are not UTF-8 cannot be written down and are nobody's."""
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return []
+    return sorted(name for name in names if _is_text(name))
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _config(path: Path) -> Config | None:
+    """Read a configuration; None when it is another program's file of a similar name."""
+    named = parse_config(path.name)
+    settings = file_settings(path)
+    stream = settings.get("output_name", "")
+    if named is None or not settings.keys() & {"output_name", "output_dir", "pretrained_model_name_or_path"}:
+        return None
+    if named.stream not in (None, stream):
+        return None
+    return Config(stream, named.stamp, path, settings)

@@ -1,0 +1,108 @@
+"""What a training's settings say for its trackers, and to its user: what would make it safer to judge and to stop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from watcher.discover.kohya.epochs import EventFile, event_files
+from watcher.discover.kohya.folder import configs
+from watcher.discover.kohya.training import Training, find_prompts
+from watcher.nouns import Setup
+
+FEW = 8
+"""Prompts; with fewer, rules that stop a run stay unknown unless they ask for less."""
+
+
+def setup_of(known: Training) -> Setup:
+    """Give what the settings say; nothing of what is not known."""
+    folder = logging_folder(known)
+    return Setup(
+        config=known.config,
+        logging_folder=folder,
+        trackers=_trackers(known),
+        project=known.text("log_tracker_name"),
+        run_name=known.text("wandb_run_name") or known.place.stream,
+        advice=tuple(_advice(known)),
+    )
+
+
+def logging_folder(known: Training) -> Path | None:
+    """Give the TensorBoard folder of a training's last start; None where it could be another's.
+
+    A running training's event files bear its process's number. Without a process, what began since the GUI's last
+    configuration and before its next one is meant, where that is a single folder.
+    """
+    files = event_files(known)
+    if known.process is not None and (own := [file for file in files if file.pid in known.process.pids]):
+        return own[-1].path.parent
+    folders = list(dict.fromkeys(file.path.parent for file in files if _is_of_last_start(known, file)))
+    return folders[0] if len(folders) == 1 else None
+
+
+def _is_of_last_start(known: Training, file: EventFile) -> bool:
+    """Tell by the local times in names: the configuration's, the logging folder's, and the next configuration's."""
+    everything = configs(known.place.folder)
+    mine = max((one.stamp for one in everything if one.stream == known.place.stream), default="")
+    following = min((one.stamp for one in everything if one.stamp > mine), default="9" * 14)
+    stamp = next((part.name[-14:] for part in (file.path.parent, file.path.parent.parent) if _is_start(part)), "")
+    return bool(stamp) and mine <= stamp < following
+
+
+def _is_start(folder: Path) -> bool:
+    return folder.name[-14:].isdecimal() and len(folder.name) >= 14
+
+
+def _trackers(known: Training) -> tuple[str, ...]:
+    """Name the trackers: TensorBoard wherever there is a logging folder, unless `--log_with` says otherwise."""
+    named = known.text("log_with") or ("tensorboard" if known.text("logging_dir") else "")
+    return ("tensorboard", "wandb") if named == "all" else tuple(named.split())
+
+
+def _advice(known: Training) -> Iterator[str]:
+    """Say what to change, and how, so that decisions can be trusted and a stop loses little."""
+    found = find_prompts(known)
+    if found.texts and len(found.texts) < FEW:
+        where = found.source or "its prompt file"
+        yield (
+            f"it samples {_counted(len(found.texts))}, and rules that stop a run want {FEW}: add lines to {where}, "
+            "which sd-scripts reads anew at every sampling"
+        )
+    if known.settings:
+        yield from _on_sampling(known)
+        yield from _on_saving(known)
+
+
+def _counted(prompts: int) -> str:
+    return "1 prompt" if prompts == 1 else f"{prompts} prompts"
+
+
+def _on_sampling(known: Training) -> Iterator[str]:
+    epochs, steps = known.text("sample_every_n_epochs"), known.text("sample_every_n_steps")
+    if not epochs and not steps:
+        yield "it generates no samples: set `sample_every_n_steps` (kohya_ss: Samples) and some sample prompts"
+    if epochs and steps:
+        yield (
+            f"`sample_every_n_epochs = {epochs}` makes sd-scripts ignore `sample_every_n_steps = {steps}`: set only one"
+        )
+    if epochs and "tensorboard" not in _trackers(known):
+        yield (
+            "its samples are named by epoch and it logs nothing to tell their steps by, so rules count epochs: set "
+            "`logging_dir` (kohya_ss: Logging directory), or `sample_every_n_steps` in place of epochs"
+        )
+
+
+def _on_saving(known: Training) -> Iterator[str]:
+    saves = known.text("save_every_n_steps") or known.text("save_every_n_epochs") or known.text("save_n_epoch_ratio")
+    if not saves:
+        yield "it saves nothing before its end, and a stop saves nothing either: set `save_every_n_steps`"
+    elif not known.text("save_state"):
+        yield (
+            "it saves weights only: after a stop training cannot go on where it was, and what was learned since the "
+            "last save is lost, as sd-scripts saves nothing when it is stopped; set `save_state`"
+        )
+    else:
+        yield (
+            "sd-scripts saves nothing when it is stopped: what was learned since the last save is lost; "
+            "`save_every_n_steps` says how much that is"
+        )

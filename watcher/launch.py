@@ -1,0 +1,123 @@
+"""How a trainer was started: its command line and the configuration file that it names, as one mapping of settings."""
+
+from __future__ import annotations
+
+import json
+import re
+import stat
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+FILES = ("config_file", "config")
+"""Options that name a configuration file: sd-scripts' `--config_file`, and `--config` of others."""
+LARGEST = 4 * 2**20
+"""Bytes; no configuration is larger."""
+_STRING_OR_COMMENT = re.compile(r'("(?:[^"\\\n]|\\.)*")|#[^\n]*')
+_OPTION = re.compile(r"--?(?P<name>[A-Za-z][\w.-]*)(?:=(?P<value>.*))?", re.DOTALL)
+
+
+def launch_settings(argv: Sequence[str], cwd: Path) -> dict[str, str]:
+    """Merge the options of a command line and those of the TOML, JSON or YAML file that `--config_file` names.
+
+    Gives texts by name, dashes as underscores: `--output-dir=out` is `output_dir`; an option without a value is `true`,
+    of several values the first counts. Sections of the file are flattened, what the command line says wins. What
+    stands before the script belongs to a launcher and is left out. A relative file counts from `cwd`, the process's
+    working folder, as do relative paths among the values, which stay as they are. A file that cannot be read is
+    ignored.
+
+    Source: sd-scripts, `library/train_util.py`, `read_config_from_file`, which also appends a missing `.toml`.
+    """
+    given = dict(_options(_own(argv)))
+    named = next((given[name] for name in FILES if name in given), "")
+    return {**(file_settings(cwd / named) if named else {}), **given}
+
+
+def file_settings(path: Path) -> dict[str, str]:
+    """Give the settings of a configuration file, sections flattened; none where it cannot be read."""
+    for place in (path, path.with_name(path.name + ".toml")):
+        try:
+            info = place.stat()
+        except (OSError, ValueError):  # not there, or no path at all
+            continue
+        if stat.S_ISREG(info.st_mode) and info.st_size <= LARGEST:
+            return dict(_read(place, info.st_mtime_ns, info.st_size))
+    return {}
+
+
+def _own(argv: Sequence[str]) -> Sequence[str]:
+    """Give what follows the script: `accelerate launch --config_file theirs train.py --config_file ours`."""
+    scripts = [place for place, part in enumerate(argv) if part.endswith(".py") and not part.startswith("-")]
+    return argv[scripts[-1] + 1 :] if scripts else argv[1:]
+
+
+def _options(parts: Sequence[str]) -> Iterator[tuple[str, str]]:
+    for part, following in pairwise((*parts, "--")):
+        if match := _OPTION.fullmatch(part):
+            value = match["value"]
+            if value is None:
+                value = "true" if _OPTION.fullmatch(following) or following == "--" else following
+            yield match["name"].replace("-", "_"), value
+
+
+@lru_cache(maxsize=256)
+def _read(path: Path, _mtime_ns: int, _size: int) -> Mapping[str, str]:
+    try:
+        return dict(_flat(_parse(path.suffix, path.read_text(encoding="utf-8-sig"))))
+    except (OSError, ValueError, RecursionError):
+        return {}
+
+
+def _parse(suffix: str, text: str) -> Any:
+    """Read a file's text.
+
+    Raises:
+        ValueError: it is none of these formats.
+
+    """
+    if suffix == ".toml":
+        return tomllib.loads(text)
+    if suffix == ".json":
+        return load_json(text)
+    import yaml
+
+    try:
+        return yaml.safe_load(text) if suffix in (".yaml", ".yml") else {}
+    except yaml.YAMLError as error:
+        raise ValueError(str(error)) from error
+
+
+def load_json(text: str) -> Any:
+    """Parse JSON that may hold `#` comments, as SimpleTuner's files may.
+
+    Raises:
+        ValueError: it is no JSON.
+
+    """
+    try:
+        return json.loads(text)
+    except ValueError:
+        return json.loads(without_comments(text))
+
+
+def without_comments(text: str) -> str:
+    """Take `#` comments out of JSON; every line stays the line that it was."""
+    return _STRING_OR_COMMENT.sub(lambda match: match[1] or "", text)
+
+
+def _flat(data: Any) -> Iterator[tuple[str, str]]:
+    """Give the settings of all sections; keys may bear the dashes of the command line."""
+    for key, value in data.items() if isinstance(data, dict) else ():
+        if isinstance(value, dict):
+            yield from _flat(value)
+        elif value is not None:
+            yield str(key).lstrip("-").replace("-", "_"), _text(value)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return " ".join(str(part) for part in value) if isinstance(value, list) else str(value)

@@ -1,0 +1,30 @@
+"""Names of scorers and of metrics: a metric is `PREFIX/WHAT`, and the prefix of a scorer's metrics is its name."""
+
+from __future__ import annotations
+
+import re
+
+MAIN = "clip"
+"""The scorer that is always there: `status`, trends and tables show it."""
+RESERVED = frozenset({"health", "trainer", "lag", "scoring", "watcher"})
+"""Prefixes of metrics that no scorer makes."""
+_SCORER = re.compile(r"[a-z][a-z0-9_]*")
+
+
+def scorer_fault(name: str) -> str:
+    """Say why a scorer cannot bear a name; empty when it can."""
+    if not _SCORER.fullmatch(name):
+        return f"{name!r} is no name of a scorer; use small letters, digits and underscores, such as `siglip`"
+    if name in RESERVED:
+        return f"`{name}` is the prefix of other metrics; give the scorer another name, such as `siglip`"
+    return ""
+
+
+def prefix_of(metric: str) -> str:
+    """Give what stands before the slash: the name of its scorer, or a reserved word."""
+    return metric.partition("/")[0]
+
+
+def what_of(metric: str) -> str:
+    """Give what stands behind the slash, such as `mean`."""
+    return metric.partition("/")[2]

@@ -1,0 +1,91 @@
+"""A picture from a file's bytes, as it is scored and as it is shown: upright, RGB, cut to its tile."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from watcher.nouns import Tile
+from watcher.settle import FORMATS
+
+NARROWEST = 50
+"""Longer side over shorter: the model sees a square of a picture, and to fill it would make a strip huge."""
+
+
+def decode(data: bytes, max_pixels: int, tile: Tile | None = None) -> Image.Image:
+    """Decode the first frame as RGB, upright, cut to a tile.
+
+    Raises:
+        ValueError: it has more pixels than allowed, the tile lies outside of it, or it is a mere strip.
+        OSError: Pillow cannot decode it.
+
+    """
+    with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        if image.width * image.height > max_pixels:
+            raise ValueError(f"{image.width}x{image.height} is more than {max_pixels} pixels")
+        image.load()
+        picture = _cut(to_rgb(_upright(image)), tile)
+    if max(picture.size) > NARROWEST * min(picture.size):
+        raise ValueError(
+            f"{picture.width}x{picture.height} is too narrow: one side is over {NARROWEST} times the other"
+        )
+    return picture
+
+
+def size_of(path: Path) -> tuple[int, int]:
+    """Read width and height in pixels from a file's head, as it is stored: not turned, nothing decoded.
+
+    Raises:
+        OSError: it cannot be read, or is no picture; decoders may raise anything else as well.
+
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the limit of pixels is ours
+        with Image.open(path, formats=FORMATS) as image:
+            return image.size
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Turn a picture as its EXIF orientation says; EXIF that cannot be read turns nothing."""
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # noqa: BLE001 - the pixels are decoded already; a parser of metadata may raise anything
+        return image
+
+
+def _cut(picture: Image.Image, tile: Tile | None) -> Image.Image:
+    if tile is None:
+        return picture
+    left, top, right, bottom = tile
+    if not (0 <= left < right <= picture.width and 0 <= top < bottom <= picture.height):
+        raise ValueError(f"tile {tile} lies outside of {picture.width}x{picture.height}")
+    return picture.crop(tile)
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Convert any mode to RGB: deeper greys are scaled to 8 bits, transparency shows white.
+
+    White as in transformers from 5.24 on; merely dropped, it would show whatever colours lie under it.
+    """
+    if image.mode.startswith(("I", "F")):
+        return _to_8_bits(image).convert("RGB")
+    if "A" in image.getbands() or image.info.get("transparency") is not None:
+        image = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    return image.convert("RGB")
+
+
+def _to_8_bits(image: Image.Image) -> Image.Image:
+    """Scale grey of 16 bits, or of floats up to 1, to 8 bits; Pillow would clip it."""
+    values: NDArray[Any] = np.nan_to_num(np.asarray(image, dtype=np.float32))
+    brightest = float(values.max())
+    full = 65535.0 if image.mode.startswith("I;16") or brightest > 255 else 255.0
+    if image.mode == "F" and brightest <= 1:
+        full = 1.0
+    return Image.fromarray((values * (255 / full)).round().clip(0, 255).astype(np.uint8))

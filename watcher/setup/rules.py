@@ -1,0 +1,52 @@
+"""The ready rules, copied beside the configuration for their user to change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from watcher.setup import files
+
+FOLDER = "rules"
+"""Where rules stand, beside the configuration."""
+
+
+@dataclass(frozen=True, slots=True)
+class RuleCopy:
+    """A rule file beside the configuration."""
+
+    path: Path
+    state: Literal["copied", "there", "changed"]
+    """`there`: it was there, and is as it comes; `changed`: the user has changed it, so it stays as it is."""
+
+
+def ready() -> list[Path]:
+    """Give the rule files that come with the program.
+
+    Raises:
+        ConfigError: the installation lacks them.
+
+    """
+    return sorted(files.packaged("rules").glob("*.yaml"))
+
+
+def copy_rules(beside: Path) -> list[RuleCopy]:
+    """Copy the ready rule files into a configuration's folder; what stands there stays.
+
+    Raises:
+        ConfigError: the installation lacks them.
+        OSError: they cannot be written.
+
+    """
+    return list(_copies(beside / FOLDER))
+
+
+def _copies(folder: Path) -> Iterator[RuleCopy]:
+    for source in ready():
+        path, text = folder / source.name, source.read_text(encoding="utf-8")
+        there = files.read(path)
+        if there is None:
+            files.write(path, text)
+        yield RuleCopy(path, "copied" if there is None else "there" if there == text else "changed")
