@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from watcher import inside
 from watcher.nouns import Tile
 from watcher.settle import FORMATS
 
@@ -47,8 +48,12 @@ def size_of(path: Path) -> tuple[int, int]:
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the limit of pixels is ours
-        with Image.open(path, formats=FORMATS) as image:
+        with Image.open(_source(path), formats=FORMATS) as image:
             return image.size
+
+
+def _source(path: Path) -> Path | io.BytesIO:
+    return path if inside.holder(path) is None else io.BytesIO(inside.read_bytes(path))
 
 
 def _upright(image: Image.Image) -> Image.Image:

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from pydantic import Field
 
+from watcher import inside
 from watcher.part import Duration, Part
 
 LONGEST_WAIT = 60.0
@@ -141,9 +142,9 @@ def read_image(path: Path, settings: SettleSettings) -> Ready | Waiting | Undeco
     from PIL import Image
 
     try:
-        if path.stat().st_size > settings.max_file_size:
+        if inside.size(path) > settings.max_file_size:
             return Undecodable(f"larger than {settings.max_file_size} bytes (settle.max_file_size)")
-        data = path.read_bytes()
+        data = inside.read_bytes(path)
     except FileNotFoundError:
         return None
     except OSError:

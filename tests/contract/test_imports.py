@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.contract.rooms import ROOT, SOURCES, imported, room, shown, tree
 
-BASE = {"errors", "names", "nouns", "part", "yamlfile", "yamltext", "sdnotify", "launch", "clock", "mounts"}
+BASE = {"errors", "names", "nouns", "part", "yamlfile", "yamltext", "sdnotify", "launch", "clock", "mounts", "inside"}
 ROOMS = {"discover", "settle", "score", "record", "judge", "act", "notify"}
 MAY_USE: dict[str, set[str]] = {
     "errors": set(),
@@ -18,6 +18,7 @@ MAY_USE: dict[str, set[str]] = {
     "sdnotify": set(),
     "launch": set(),
     "clock": set(),
+    "inside": set(),
     "yamltext": {"errors"},
     "yamlfile": {"errors", "yamltext"},
     "mounts": set(),

@@ -1,6 +1,7 @@
 """Which folders are runs, which files are samples, of which step and prompt."""
 
 from watcher.discover.captions import read_captions
+from watcher.discover.events import Embedded, Scalar, is_event_file
 from watcher.discover.layout import Checkpoint, Facts, Layout, Place, Prompts
 from watcher.discover.layouts import LAYOUTS, choose_layout
 from watcher.discover.lookers import Answer, Lookers
@@ -17,6 +18,7 @@ __all__ = [
     "PICTURES",
     "Answer",
     "Checkpoint",
+    "Embedded",
     "Facts",
     "FoundFile",
     "FoundRun",
@@ -29,11 +31,13 @@ __all__ = [
     "Plain",
     "Prompts",
     "RunSettings",
+    "Scalar",
     "Watching",
     "beside",
     "choose_layout",
     "find_in",
     "find_runs",
+    "is_event_file",
     "is_picture",
     "match",
     "merged",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 from typing import ClassVar
 
+from watcher.discover.events import Embedded
 from watcher.nouns import Setup, Tile
 from watcher.part import PlugIn
 
@@ -65,6 +66,8 @@ class Layout(PlugIn):
 
     stamped: ClassVar[bool] = False
     """Whether names bear times: what is sampled again at a step gets a file beside the old one, not in its place."""
+    in_event_files: ClassVar[bool] = False
+    """Whether samples lie in TensorBoard event files below its sample folders, and are no files of their own."""
 
     @abstractmethod
     def detect(self, folder: Path) -> str:
@@ -77,6 +80,10 @@ class Layout(PlugIn):
     @abstractmethod
     def parse(self, relative: PurePath) -> Facts | None:
         """Read a sample's name; None when the file is no sample. Touches no disk."""
+
+    def embedded(self, relative: PurePath, picture: Embedded) -> Facts | None:  # noqa: ARG002
+        """Read what an event file says of a picture in it; None when it is no sample. Touches no disk."""
+        return None
 
     @abstractmethod
     def prompts(self, place: Place) -> Prompts:
@@ -112,6 +119,13 @@ class Layout(PlugIn):
     def tile(self, place: Place, facts: Facts, width: int, height: int) -> Tile | None:  # noqa: ARG002
         """Give which part of an image of this size is what the model generated; None when all of it is."""
         return None
+
+    def split(self, place: Place, facts: Facts, width: int, height: int) -> Sequence[Facts]:
+        """Give the samples that lie in one picture of this size, in pixels: each with its prompt, index and tile.
+
+        Most pictures are one sample; grids and strips are several, and none where no part was generated.
+        """
+        return [facts if facts.tile else replace(facts, tile=self.tile(place, facts, width, height))]
 
     def checkpoints(self, place: Place) -> list[Checkpoint]:  # noqa: ARG002
         """Give the complete checkpoints, oldest first."""

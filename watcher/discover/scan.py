@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path, PurePath
 
-from watcher.discover.layout import Facts
+from watcher.discover import events
+from watcher.discover.layout import Facts, Layout
 from watcher.discover.runs import FoundRun
 
 log = logging.getLogger(__name__)
@@ -41,6 +42,9 @@ def scan(
         if not Path(os.path.realpath(folder)).is_relative_to(run.path):
             continue
         for entry in _files(folder):
+            if run.layout.in_event_files and events.is_event_file(entry.name):
+                yield from _embedded(run, run.layout, entry)
+                continue
             old = before.get(entry.path) if before else None
             if old is not None and (entry.path in trusted or _is_same(entry, old)):
                 yield old
@@ -51,6 +55,23 @@ def scan(
             found = _found(entry, facts)
             if found and (dated := run.layout.dated(run.place, facts, found.mtime_ns / 1e9)):
                 yield replace(found, facts=dated)
+
+
+def _embedded(run: FoundRun, layout: Layout, entry: os.DirEntry[str]) -> Iterator[FoundFile]:
+    """Give the samples in an event file; one that is gone, or may not be read, holds none."""
+    if _stat(entry) is None or not _is_text(entry.path):
+        return
+    try:
+        pictures = events.pictures(Path(entry.path))
+    except OSError:
+        return
+    relative = PurePath(entry.path).relative_to(run.path)
+    for picture in pictures:
+        facts = layout.embedded(relative, picture)
+        if facts is None or facts.stream != run.stream:
+            continue
+        if dated := layout.dated(run.place, facts, picture.written_at):
+            yield FoundFile(picture.path, picture.size, round(picture.written_at * 1e9), dated)
 
 
 def _is_same(entry: os.DirEntry[str], before: FoundFile) -> bool:

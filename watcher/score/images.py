@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from watcher import inside
 from watcher.pictures import decode
 from watcher.score.health import health
 from watcher.score.messages import Job
@@ -95,9 +96,9 @@ def _read(path: Path) -> bytes:
     """
     for pause in PAUSES:
         try:
-            return path.read_bytes()
+            return inside.read_bytes(path)
         except OSError as error:
             if error.errno not in PASSING:
                 raise
         time.sleep(pause)
-    return path.read_bytes()
+    return inside.read_bytes(path)

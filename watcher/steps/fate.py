@@ -7,14 +7,31 @@ from watcher.nouns import EMPTY_PROMPT, NO_PROMPT, Run, Sample, SampleState
 from watcher.settle import Ready, Undecodable
 
 
-def sample(
+def samples(
     run: Run, place: Place, layout: Layout, file: FoundFile, outcome: Ready | Undecodable, prompts: Prompts
+) -> list[Sample]:
+    """Make the samples of a whole file, mostly one, with their prompts as they stand now."""
+    if isinstance(outcome, Undecodable):
+        return [_sample(run, layout, file, file.facts, "", prompts, ("undecodable", outcome.reason))]
+    width, height = outcome.width, outcome.height
+    if flaw := layout.flaw(place, file.facts, width, height):
+        return [_sample(run, layout, file, file.facts, outcome.digest, prompts, ("unscorable", flaw))]
+    return [
+        _sample(run, layout, file, facts, outcome.digest, prompts, _fate(layout, prompts.texts.get(facts.key)))
+        for facts in layout.split(place, file.facts, width, height)
+    ]
+
+
+def _sample(
+    run: Run,
+    layout: Layout,
+    file: FoundFile,
+    facts: Facts,
+    digest: str,
+    prompts: Prompts,
+    fate: tuple[SampleState, str],
 ) -> Sample:
-    """Make the sample of a whole file, with the prompt as it stands now."""
-    facts = file.facts
     prompt = prompts.texts.get(facts.key)
-    state, reason = _fate(place, layout, facts, outcome, prompt)
-    whole = outcome if isinstance(outcome, Ready) else None
     return Sample(
         run_id=run.id,
         step=facts.step,
@@ -23,26 +40,20 @@ def sample(
         path=file.path,
         size=file.size,
         mtime=file.mtime_ns / 1e9,
-        digest=whole.digest if whole else "",
+        digest=digest,
         prompt=prompt,
         wording=wording(layout, prompt),
-        state=state,
-        reason=reason,
+        state=fate[0],
+        reason=fate[1],
         variant=facts.variant,
         epoch=facts.epoch,
         again=layout.stamped,
-        tile=facts.tile or (layout.tile(place, facts, whole.width, whole.height) if whole else None),
+        tile=facts.tile,
     )
 
 
-def _fate(
-    place: Place, layout: Layout, facts: Facts, outcome: Ready | Undecodable, prompt: str | None
-) -> tuple[SampleState, str]:
-    """Say whether a whole file can be scored, and if not, why."""
-    if isinstance(outcome, Undecodable):
-        return "undecodable", outcome.reason
-    if flaw := layout.flaw(place, facts, outcome.width, outcome.height):
-        return "unscorable", flaw
+def _fate(layout: Layout, prompt: str | None) -> tuple[SampleState, str]:
+    """Say whether a picture can be scored, and if not, why."""
     if prompt is None:
         return "unscorable", NO_PROMPT
     return ("ready", "") if layout.worded(prompt).strip() else ("unscorable", EMPTY_PROMPT)

@@ -15,7 +15,8 @@ from watcher.nouns import Mode, Run, RunState
 from watcher.record import runs, samples
 from watcher.record.store import Store
 from watcher.settle import Files
-from watcher.steps.fate import sample, wording
+from watcher.steps.fate import samples as samples_of
+from watcher.steps.fate import wording
 from watcher.steps.finding import Asks, Finding
 from watcher.steps.looking import ARCHIVED_AFTER, RESCAN, Look, Watched, look_into, newest
 from watcher.steps.rest import NEVER
@@ -220,7 +221,8 @@ class Intake:
                 samples.start_over(db, watched.run.id, min(file.facts.step for file, _ in look.whole), now)
             for file, outcome in look.whole:
                 place, layout = watched.found.place, watched.layout
-                samples.add(db, sample(watched.run, place, layout, file, outcome, look.prompts), now)
+                for sample in samples_of(watched.run, place, layout, file, outcome, look.prompts):
+                    samples.add(db, sample, now)
         if look.emptied:
             watched.known.clear()
         taken = {file.path: (file.size, file.mtime_ns / 1e9) for file, _ in look.whole}

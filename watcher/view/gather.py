@@ -28,6 +28,7 @@ from watcher.discover import (
 )
 from watcher.errors import ConfigError, StepError
 from watcher.nouns import EMPTY_PROMPT, NO_PROMPT, SampleState, Tile
+from watcher.pictures import size_of
 
 NO_TRAINER = "it looks like no trainer's output, so pictures were looked for"
 
@@ -117,10 +118,22 @@ def _add_run(found: Gathered, run: FoundRun, layout: Layout, *, given: bool) -> 
     texts = layout.prompts(run.place)
     if given and texts.fault:
         raise ConfigError(texts.fault)
-    files = sorted(scan(run), key=lambda file: (*_where(file), file.mtime_ns))
+    found_files = (part for file in scan(run) for part in _parts(file, run.place, layout))
+    files = sorted(found_files, key=lambda file: (*_where(file), file.mtime_ns))
     newest = {_where(file): file for file in files}.values()
     found.pictures += [_of_run(file, run, layout, texts) for file in newest]
     found.faults += [texts.fault] if files and texts.fault else []
+
+
+def _parts(file: FoundFile, place: Place, layout: Layout) -> list[FoundFile]:
+    """Give the samples in a file; of a layout whose pictures may hold several, each picture's head is read."""
+    if type(layout).split is Layout.split:
+        return [file]
+    try:
+        width, height = size_of(file.path)
+    except Exception:  # noqa: BLE001 - decoders raise anything for a torn file; it is said when it is its turn
+        return [file]
+    return [replace(file, facts=facts) for facts in layout.split(place, file.facts, width, height)]
 
 
 def _where(file: FoundFile) -> tuple[int, str, str, int]:

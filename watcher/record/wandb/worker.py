@@ -20,6 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from watcher import inside
 from watcher.errors import StepError
 from watcher.record.tracker import LowImage
 from watcher.record.wandb import journal, sessions
@@ -165,7 +166,7 @@ def _image(low: LowImage) -> Any:
     from watcher.pictures import decode
 
     try:
-        data = low.path.read_bytes()
+        data = inside.read_bytes(low.path)
         if hashlib.sha256(data).hexdigest() != low.digest:
             return None
         with warnings.catch_warnings():
