@@ -40,6 +40,10 @@ class Facts:
     """Width and height in pixels that its name claims."""
     stream: str = ""
     """Which of the trainings that share the folder wrote it."""
+    name: str = field(default="", compare=False)
+    """Its path in the run's folder, for a layout that has to read it once more when it knows more (`Layout.dated`)."""
+    whole: bool = field(default=False, compare=False)
+    """The trainer has noted that it is saved: it need not stand still to be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +115,10 @@ class Layout(PlugIn):
 
     def tile(self, place: Place, facts: Facts, width: int, height: int) -> Tile | None:  # noqa: ARG002
         """Give which part of an image of this size is what the model generated; None when all of it is."""
+        return None
+
+    def mask(self, place: Place, facts: Facts, tile: Tile | None) -> Tile | None:  # noqa: ARG002
+        """Give what is to be painted over of an image's tile before it is scored, counted from the tile's corner."""
         return None
 
     def checkpoints(self, place: Place) -> list[Checkpoint]:  # noqa: ARG002

@@ -15,6 +15,7 @@ def sample(
     prompt = prompts.texts.get(facts.key)
     state, reason = _fate(place, layout, facts, outcome, prompt)
     whole = outcome if isinstance(outcome, Ready) else None
+    tile = facts.tile or (layout.tile(place, facts, whole.width, whole.height) if whole else None)
     return Sample(
         run_id=run.id,
         step=facts.step,
@@ -31,7 +32,8 @@ def sample(
         variant=facts.variant,
         epoch=facts.epoch,
         again=layout.stamped,
-        tile=facts.tile or (layout.tile(place, facts, whole.width, whole.height) if whole else None),
+        tile=tile,
+        mask=layout.mask(place, facts, tile),
     )
 
 

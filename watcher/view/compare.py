@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from watcher.errors import StepError
-from watcher.nouns import Evaluation, Run
+from watcher.nouns import Evaluation, Run, unmasked
 from watcher.record import evaluations, runs, samples
 from watcher.record.scores import scores_of
 from watcher.record.store import Store
@@ -90,6 +90,13 @@ def _refuse_unlike(first: Run, others: Sequence[Run], pairs: Mapping[str, Sequen
     seen = [(first, one) for run in others for one, _ in pairs[run.id]]
     seen += [(run, two) for run in others for _, two in pairs[run.id]]
     for (run, one), (other, two) in pairwise(seen):
+        if one.identity != two.identity and unmasked(one.identity) == unmasked(two.identity):
+            raise StepError(
+                f"{run.name} at step {one.step} was scored by {one.identity} and {other.name} at step {two.step} by "
+                f"{two.identity}: a label is masked in the pictures of one only, so they are never compared; give --step N "
+                "where both are alike, or let both trainings write pictures of the same kind",
+                permanent=True,
+            )
         if one.identity != two.identity:
             again = " or ".join(f"`watcher score --again {name}`" for name in dict.fromkeys((run.name, other.name)))
             raise StepError(
