@@ -92,15 +92,15 @@ class SimpleTuner(Layout):
         found = _find(place, facts, (width, height), self.prompts(place))
         if isinstance(found, str):
             return found
-        return _covered(found) if self.mask(place, facts, found) else ""
+        return _covered(found) if self.mask(place, facts, _part(found, width, height)) else ""
 
     def tile(self, place: Place, facts: Facts, width: int, height: int) -> Tile | None:
         """Give the checkpoint's own panel, without footer and neighbours; None when it is the whole picture."""
         found = _find(place, facts, (width, height), self.prompts(place))
-        return None if isinstance(found, str) or found == (0, 0, width, height) else found
+        return None if isinstance(found, str) else _part(found, width, height)
 
     def mask(self, place: Place, facts: Facts, tile: Tile | None) -> Tile | None:
-        """Cover the label `step N` of stitched panels, and the same place in all pictures of such a run."""
+        """Cover the label `step N` of stitched panels, and the same place in all other pictures of such a run."""
         return LABEL if _is_labelled(place.folder, facts, tile) else None
 
     def checkpoints(self, place: Place) -> list[Checkpoint]:
@@ -183,15 +183,17 @@ def _asked(config: Config | None, facts: Facts) -> list[Size]:
 def _is_labelled(folder: Path, facts: Facts, tile: Tile | None) -> bool:
     """Tell whether a run's panels bear labels: those to the right of the base model's picture do.
 
-    Its clean pictures, which such panels are compared with, count as if they did: the benchmark's, and those of a
-    prompt that the benchmark does not have.
+    The clean pictures that such panels are compared with count as if they did: those of the benchmark, which begins
+    with `step_0_*`, and those that are written once it is switched off.
     """
-    if tile and tile[0]:
+    if (tile and tile[0]) or _has_benchmark(folder):
         return True
     config = find_config(folder)
-    if config and config.flag("disable_benchmark"):
-        return False
-    return facts.variant == BASE_MODEL or _has_benchmark(folder)
+    return facts.variant == BASE_MODEL and tile is None and not (config and config.flag("disable_benchmark"))
+
+
+def _part(found: Tile, width: int, height: int) -> Tile | None:
+    return None if found == (0, 0, width, height) else found
 
 
 def _covered(tile: Tile) -> str:
