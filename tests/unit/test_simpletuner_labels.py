@@ -1,4 +1,4 @@
-"""The label that SimpleTuner burns into stitched panels is masked alike wherever scores are compared, and nowhere else."""
+"""The label in SimpleTuner's stitched panels is masked alike wherever scores are compared, and nowhere else."""
 
 from __future__ import annotations
 
@@ -54,7 +54,9 @@ def benchmark(output: Path, name: str = "cat_256x256.png") -> None:
 
 
 @pytest.mark.parametrize("font", fonts(), ids=lambda font: " ".join(font.getname()))
-@given(text=st.integers(0, 10**6).map(lambda step: f"step {step}") | st.sampled_from(["base model", "checkpoint", "EMA"]))
+@given(
+    text=st.integers(0, 10**6).map(lambda step: f"step {step}") | st.sampled_from(["base model", "checkpoint", "EMA"])
+)
 def test_no_pixel_of_a_label_lies_outside_of_its_mask(font: Any, text: str) -> None:
     clean = Image.new("RGB", (512, 128), "white")
     box = ImageChops.difference(clean, labelled(clean.copy(), 0, text, font)).getbbox()

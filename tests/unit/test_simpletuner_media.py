@@ -99,7 +99,7 @@ def test_a_log_that_is_begun_anew_is_read_anew(tmp_path: Path, how: str) -> None
     note(tmp_path, line(path="a.png"), line(path="b.png"))
     assert set(noted(tmp_path)) == {"a.png", "b.png"}
     (tmp_path / "new").write_text(line(path="c.png") * (1 if how == "shorter" else 3))
-    os.replace(tmp_path / "new", tmp_path / MEDIA)
+    (tmp_path / "new").replace(tmp_path / MEDIA)
     assert set(noted(tmp_path)) == {"c.png"}
     (tmp_path / MEDIA).unlink()
     assert noted(tmp_path) == {}

@@ -44,8 +44,8 @@ def _unknown_prompts(config: Config, *, known: bool) -> Iterator[str]:
     """Name the settings that bring in prompts which stand in no file of the user's, or in one that is not known."""
     if config.is_set("validation_prompt_library") and not known:
         yield (
-            f"{config.path}: the prompts of `validation_prompt_library` are inside SimpleTuner, which is not found from"
-            " here; give `prompts:`"
+            f"{config.path}: the prompts of `validation_prompt_library` are inside SimpleTuner, and were not found"
+            " there; give `prompts:`"
         )
     for name in INPUTS:
         if config.is_set(name):
@@ -60,7 +60,10 @@ def _built_in(config: Config) -> Mapping[str, str]:
     if config.text("validation_prompt_library").lower() not in BUILT_IN:
         return {}
     path = _source(config.path, int(time.monotonic() // LOOK_AGAIN))
-    return _prompts_of(path, path.stat().st_mtime_ns) if path else {}
+    try:
+        return _prompts_of(path, path.stat().st_mtime_ns) if path else {}
+    except OSError:  # removed meanwhile
+        return {}
 
 
 _found: dict[Path, Path] = {}
@@ -98,16 +101,19 @@ def _prompts_of(path: Path, _mtime_ns: int) -> Mapping[str, str]:
     except (OSError, ValueError, SyntaxError, RecursionError, MemoryError):
         return {}
     for node in tree.body:
-        if isinstance(node, ast.Assign) and any(
-            isinstance(one, ast.Name) and one.id == "prompts" for one in node.targets
-        ):
+        if isinstance(node, ast.Assign | ast.AnnAssign) and "prompts" in _named(node):
             return _texts(node.value)
     return {}
 
 
-def _texts(value: ast.expr) -> dict[str, str]:
+def _named(node: ast.Assign | ast.AnnAssign) -> set[str]:
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+    return {one.id for one in targets if isinstance(one, ast.Name)}
+
+
+def _texts(value: ast.expr | None) -> dict[str, str]:
     try:
-        found = ast.literal_eval(value)
+        found = ast.literal_eval(value) if value else None
     except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
         return {}
     pairs = found.items() if isinstance(found, dict) else ()
