@@ -11,11 +11,15 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
-from watcher.discover import Facts, FoundFile, FoundRun, RunSettings, scan
+from watcher.discover import Facts, FoundFile, FoundRun, RunSettings, Watching, scan
 from watcher.discover.simpletuner import SimpleTuner
 from watcher.discover.simpletuner_media import MEDIA, noted
 from watcher.discover.simpletuner_names import Label
+from watcher.nouns import Run
+from watcher.settle import Files, SettleSettings
+from watcher.steps.looking import Watched, look_into
 
 NAME = "validation_images/step_5_my__cat_0_64x64.png"
 
@@ -131,3 +135,19 @@ def test_no_log_is_too_odd_to_be_read(tmp_path_factory: pytest.TempPathFactory, 
     folder = tmp_path_factory.mktemp("odd")
     (folder / MEDIA).write_bytes(data + b"\n" + line().encode())
     assert set(noted(folder)) >= {NAME}
+
+
+@pytest.mark.parametrize("is_noted", [True, False])
+def test_a_picture_that_is_noted_need_not_stand_still_to_be_read(tmp_path: Path, is_noted: bool) -> None:
+    now = 2_000_000_000.0
+    (tmp_path / "validation_images").mkdir()
+    Image.new("RGB", (64, 64)).save(tmp_path / NAME)
+    os.utime(tmp_path / NAME, (now - 0.1, now - 0.1))
+    if is_noted:
+        note(tmp_path, line(timestamp=datetime.fromtimestamp(now, UTC).isoformat()))
+    found = FoundRun("id", "run", tmp_path, SimpleTuner(), "chosen", RunSettings(path=str(tmp_path)))
+    run = Run("id", "run", tmp_path, "simpletuner", first_seen=now)
+    watched = Watched(run, found, SimpleTuner(), Watching("a disk"), {})
+    look = look_into(watched, Files(SettleSettings()), now)
+    assert [file.path.name for file, _ in look.whole] == [Path(NAME).name] * is_noted
+    assert (look.due > now + 60) is is_noted
