@@ -167,3 +167,22 @@ def test_a_folder_scored_at_once_has_the_same_scores(workspace: Path, raw: dict[
     for image in images:
         assert image["cosine"] == pytest.approx(raw[image["prompt_key"]]["cosine"], abs=NEAR)
         assert (image["tile"], image["mask"]) == (PANEL, LABEL)
+
+
+def test_pictures_with_and_without_a_mask_are_never_averaged(tmp_path: Path) -> None:
+    library = {scene.slug: scene.caption for scene in SCENES[:3]}
+    output = project(tmp_path, {"user_prompt_library": "library.json", "validation_resolution": str(SIDE)})
+    (tmp_path / "library.json").write_text(json.dumps(library))
+    rng = random.Random(5)
+    for scene in SCENES[:3]:
+        made = painted(scene, rng)
+        alone_there = scene == SCENES[2]
+        whole = footed(made, "Prompt: a cat") if alone_there else display(painted(scene, rng), made, 5, "a cat")
+        whole.save(output / f"validation_images/step_5_{scene.slug}_0_{SIDE}x{SIDE}.png")
+    found = alone("score", output, "--model", CLIP, "--device", "cpu", "--json").json
+    cosines = {image["prompt_key"]: image["cosine"] for image in found["images"]}
+    assert [image["mask"] for image in found["images"]].count(LABEL) == 2
+    labelled = [cosines[scene.slug] for scene in SCENES[:2]]
+    for metrics in (found["summary"], found["evaluations"][0]["metrics"]):
+        assert metrics["clip/mean"] == pytest.approx(sum(labelled) / 2, abs=NEAR)
+    assert found["identity"].endswith(";mask=0,0,232,48")

@@ -102,8 +102,11 @@ def test_the_newest_line_of_a_picture_counts(tmp_path: Path) -> None:
 def test_a_log_that_is_begun_anew_is_read_anew(tmp_path: Path, how: str) -> None:
     note(tmp_path, line(path="a.png"), line(path="b.png"))
     assert set(noted(tmp_path)) == {"a.png", "b.png"}
-    (tmp_path / "new").write_text(line(path="c.png") * (1 if how == "shorter" else 3))
-    (tmp_path / "new").replace(tmp_path / MEDIA)
+    if how == "shorter":
+        (tmp_path / MEDIA).write_text(line(path="c.png"))
+    else:
+        (tmp_path / "new").write_text(line(path="c.png") * 3)
+        (tmp_path / "new").replace(tmp_path / MEDIA)
     assert set(noted(tmp_path)) == {"c.png"}
     (tmp_path / MEDIA).unlink()
     assert noted(tmp_path) == {}

@@ -58,6 +58,7 @@ def test_what_simpletuner_has_noted_counts_more_than_the_name(
     ("name", "known", "images", "facts"),
     [
         ("step_5_cat_2_64x64.png", (), 0, Facts(5, "cat", 2, size=(64, 64))),
+        ("step_5_cat_2_64x64.png", (), 1, Facts(5, "cat", 2, size=(64, 64))),
         ("step_5_cat_2_64x64.png", ("cat",), 0, Facts(5, "cat", 2, size=(64, 64))),
         ("step_5_cat_2_64x64.png", ("cat_2",), 0, Facts(5, "cat_2", 64_000_064, size=(64, 64))),
         ("step_5_cat_2_64x64.png", ("cat", "cat_2"), 3, Facts(5, "cat", 2, size=(64, 64))),
