@@ -41,6 +41,10 @@ class Facts:
     """Width and height in pixels that its name claims."""
     stream: str = ""
     """Which of the trainings that share the folder wrote it."""
+    name: str = field(default="", compare=False)
+    """Its path in the run's folder, for a layout that has to read it once more when it knows more (`Layout.dated`)."""
+    whole: bool = field(default=False, compare=False)
+    """The trainer has noted that it is saved: it need not stand still to be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +130,10 @@ class Layout(PlugIn):
         Most pictures are one sample; grids and strips are several, and none where no part was generated.
         """
         return [facts if facts.tile else replace(facts, tile=self.tile(place, facts, width, height))]
+
+    def mask(self, place: Place, facts: Facts, tile: Tile | None) -> Tile | None:  # noqa: ARG002
+        """Give what is to be painted over of an image's tile before it is scored, counted from the tile's corner."""
+        return None
 
     def checkpoints(self, place: Place) -> list[Checkpoint]:  # noqa: ARG002
         """Give the complete checkpoints, oldest first."""

@@ -88,21 +88,31 @@ def _named(base: Path, path: Path, folder: Path) -> Config | None:
 
 def _bases(folder: Path) -> Iterator[Path]:
     yield from (folder, *list(folder.parents)[:3])
-    yield from _working_folders(int(time.monotonic() // LOOK_AGAIN))
+    yield from working_folders()
+
+
+def working_folders() -> tuple[Path, ...]:
+    """Give the working folders of running SimpleTuners, as far as they may be seen."""
+    return tuple(sorted({folder for folder, _ in _running(int(time.monotonic() // LOOK_AGAIN))}))
+
+
+def programs() -> tuple[Path, ...]:
+    """Give the programs that run SimpleTuners, such as their environment's `bin/python`, where their place is known."""
+    found = {Path(program) for _, program in _running(int(time.monotonic() // LOOK_AGAIN)) if program.startswith("/")}
+    return tuple(sorted(found))
 
 
 @lru_cache(maxsize=1)
-def _working_folders(_time: int) -> tuple[Path, ...]:
-    """Give the working folders of running SimpleTuners, as far as they may be seen."""
-    found = [_working_folder(process) for process in psutil.process_iter()]
-    return tuple(sorted({place for place in found if place}))
+def _running(_time: int) -> frozenset[tuple[Path, str]]:
+    """Give working folder and program of each running SimpleTuner."""
+    found = [_started(process) for process in psutil.process_iter()]
+    return frozenset(one for one in found if one)
 
 
-def _working_folder(process: psutil.Process) -> Path | None:
+def _started(process: psutil.Process) -> tuple[Path, str] | None:
     try:
-        if not any(_PROGRAM.search(word) for word in process.cmdline()[:4]):
-            return None
-        return Path(process.cwd())
+        words = process.cmdline()
+        return (Path(process.cwd()), words[0]) if any(_PROGRAM.search(word) for word in words[:4]) else None
     except (psutil.Error, OSError):  # ended meanwhile, or another user's
         return None
 

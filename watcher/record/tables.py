@@ -105,6 +105,7 @@ samples = Table(
     Column("reason", String, nullable=False),
     Column("current", Boolean, nullable=False),  # false once a rewritten file took its place
     Column("rewritten", Boolean, nullable=False),  # the same bytes were written again since
+    Column("mask", JSON),  # what is painted over of the tile before it is scored
     Index(
         "samples_current",
         "run_id",

@@ -12,18 +12,19 @@ def samples(
 ) -> list[Sample]:
     """Make the samples of a whole file, mostly one, with their prompts as they stand now."""
     if isinstance(outcome, Undecodable):
-        return [_sample(run, layout, file, file.facts, "", prompts, ("undecodable", outcome.reason))]
+        return [_sample(run, place, layout, file, file.facts, "", prompts, ("undecodable", outcome.reason))]
     width, height = outcome.width, outcome.height
     if flaw := layout.flaw(place, file.facts, width, height):
-        return [_sample(run, layout, file, file.facts, outcome.digest, prompts, ("unscorable", flaw))]
+        return [_sample(run, place, layout, file, file.facts, outcome.digest, prompts, ("unscorable", flaw))]
     return [
-        _sample(run, layout, file, facts, outcome.digest, prompts, _fate(layout, prompts.texts.get(facts.key)))
+        _sample(run, place, layout, file, facts, outcome.digest, prompts, _fate(layout, prompts.texts.get(facts.key)))
         for facts in layout.split(place, file.facts, width, height)
     ]
 
 
 def _sample(
     run: Run,
+    place: Place,
     layout: Layout,
     file: FoundFile,
     facts: Facts,
@@ -49,6 +50,7 @@ def _sample(
         epoch=facts.epoch,
         again=layout.stamped,
         tile=facts.tile,
+        mask=layout.mask(place, facts, facts.tile),
     )
 
 

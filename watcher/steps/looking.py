@@ -158,7 +158,8 @@ def _settled(
         if _is_known(watched, file) and file.path not in vanished:  # what is back may be what could not be scored
             continue
         same_clock = watched.watching.every is None
-        outcome = files.look(file, now, closed=file.path in watched.closed, same_clock=same_clock)
+        closed = file.path in watched.closed or file.facts.whole
+        outcome = files.look(file, now, closed=closed, same_clock=same_clock)
         if isinstance(outcome, Waiting):
             due = min(due, outcome.until)
         elif outcome is not None:

@@ -53,6 +53,8 @@ class Picture:
     text: bytes = b""
     duplicate_of: str = ""
     """Whose picture it repeats: `prompt KEY`, or `step N`."""
+    mask: Tile | None = None
+    """What is painted over of its tile before it is scored."""
 
     @property
     def unit(self) -> str:
