@@ -70,6 +70,12 @@ def _config_names(folder: Path, _changed_ns: int) -> tuple[str, ...]:
     return tuple(name for name in listed(folder) if parse_config(name))
 
 
+def shown_names(names: list[str]) -> str:
+    """Give the first few `output_name`s for people."""
+    shown = [name or "a training without output_name" for name in names[:3]]
+    return ", ".join(shown) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
 def listed(folder: Path) -> list[str]:
     """Give the names in a folder; those that are not UTF-8 cannot be written down and are nobody's."""
     try:

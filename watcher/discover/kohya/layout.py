@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path, PurePath
 from typing import ClassVar
 
-from watcher.discover.kohya.checkpoints import checkpoints, newest_weights, noted_name
+from watcher.discover.kohya.checkpoints import checkpoints, newest_weights, noted_name, saved_step
 from watcher.discover.kohya.dating import changed, dated
 from watcher.discover.kohya.epochs import epoch_steps
-from watcher.discover.kohya.folder import SAMPLES, configs, has_musubi_samples, newest_samples
+from watcher.discover.kohya.folder import SAMPLES, configs, has_musubi_samples, newest_samples, shown_names
 from watcher.discover.kohya.names import parse_sample
 from watcher.discover.kohya.prompts import read_kohya_prompts
 from watcher.discover.kohya.settings import setup_of
@@ -70,7 +70,7 @@ class Kohya(Layout):
 
     def dated(self, place: Place, facts: Facts, written_at: float) -> Facts | None:
         """Give the step of an epoch, where it is known; None while it may be known in a moment."""
-        return dated(place, facts, written_at, training, _begun)
+        return dated(place, facts, written_at, training, _saved_step)
 
     def prompts(self, place: Place) -> Prompts:
         """Read the user's prompt file, else the one that the training samples by, with sd-scripts' numbers."""
@@ -95,15 +95,13 @@ class Kohya(Layout):
         return setup_of(training(place))
 
 
+def _saved_step(place: Place, epoch: int, written_at: float) -> int | None:
+    return saved_step(place, epoch, written_at, _begun(place))
+
+
 def _begun(place: Place) -> float:
     times = [_time(config.path) for config in configs(place.folder) if config.stream == place.stream]
     return max(times, default=0.0)
-
-
-def shown_names(names: list[str]) -> str:
-    """Give the first few `output_name`s for people."""
-    shown = [name or "a training without output_name" for name in names[:3]]
-    return ", ".join(shown) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def _samples(settings: Mapping[str, str]) -> bool:

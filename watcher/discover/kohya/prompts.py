@@ -42,7 +42,7 @@ def text_prompts(text: str) -> dict[str, str]:
     return _numbered([_text(line) for line in _lines(text)])
 
 
-class _OtherFormatError(Exception):
+class _OtherFormatError(ValueError):
     """A file that is not sd-scripts' own."""
 
 
