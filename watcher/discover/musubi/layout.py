@@ -16,7 +16,7 @@ from watcher.discover.kohya.settings import setup_of
 from watcher.discover.layout import Checkpoint, Facts, Layout, Place, Prompts
 from watcher.discover.musubi.advice import advise
 from watcher.discover.musubi.folder import has_twin, samples_by_step, videos
-from watcher.discover.musubi.prompts import filmed, read_prompt_file, start_prompts
+from watcher.discover.musubi.prompts import Asked, asked_by, start_prompts
 from watcher.discover.musubi.training import (
     PROJECT,
     begun_streams,
@@ -91,16 +91,15 @@ class Musubi(Layout):
 
     def prompts(self, place: Place) -> Prompts:
         """Read the user's prompt file, else give what the training has read at its start."""
-        if place.prompts:
-            return read_prompt_file(place.prompts)
-        return start_prompts(place).find(training(place))
+        return _asked(place).prompts
 
     def expected(self, place: Place) -> int | None:
         """Count the prompts that give pictures, one each."""
-        found = self.prompts(place)
-        if found.fault or not all(key.isdecimal() for key in found.texts):
+        found = _asked(place)
+        texts = found.prompts.texts
+        if found.prompts.fault or not all(key.isdecimal() for key in texts):
             return None
-        return len(found.texts.keys() - _videos(place, found)) or None
+        return len(texts.keys() - _filmed(place, found)) or None
 
     def flaw(self, place: Place, facts: Facts, width: int, height: int) -> str:  # noqa: ARG002
         """Refuse Qwen-Image-Layered's grids: its layers in a row, each with a frame of two pixels.
@@ -120,8 +119,8 @@ class Musubi(Layout):
 
     def setup(self, place: Place) -> Setup:
         """Give the settings of the process, or of the GUI's project."""
-        known, found = training(place), self.prompts(place)
-        told = setup_of(known, advise(known, found, len(_videos(place, found))))
+        known, found = training(place), _asked(place)
+        told = setup_of(known, advise(known, found.prompts, len(_filmed(place, found))))
         return replace(told, logging_folder=logged(known))
 
 
@@ -129,10 +128,13 @@ def _saved_step(place: Place, epoch: int, written_at: float) -> int | None:
     return saved_step(saved_as(place), epoch, written_at, started(training(place)))
 
 
-def _videos(place: Place, found: Prompts) -> set[str]:
+def _asked(place: Place) -> Asked:
+    return asked_by(place.prompts) if place.prompts else start_prompts(place).find(training(place))
+
+
+def _filmed(place: Place, found: Asked) -> set[str]:
     """Give the keys of prompts that ask for videos, or of which there are some."""
-    asked = filmed(found.source) if found.source else frozenset()
-    return {str(number) for number in asked | videos(place)}
+    return {str(number) for number in found.videos | videos(place)}
 
 
 def _could_be_new(folder: Path) -> bool:

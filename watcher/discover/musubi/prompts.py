@@ -7,10 +7,13 @@ Source: musubi-tuner, `training/sampling_prompts.py`: `load_prompts`, `line_to_p
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from watcher.discover.kohya.folder import newest_samples
+from watcher.discover.kohya.names import parse_musubi_sample
 from watcher.discover.kohya.prompts import FORMATS, entries, read_kohya_prompts
 from watcher.discover.kohya.training import Training
 from watcher.discover.layout import Place, Prompts
@@ -24,6 +27,15 @@ ONE_FRAME = 4
 _FRAMES = re.compile(r"f (\d+)", re.IGNORECASE)
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a prompt file asks for."""
+
+    prompts: Prompts = field(default_factory=Prompts)
+    videos: frozenset[int] = frozenset()
+    """The numbers of prompts that give videos."""
+
+
 class StartPrompts:
     """What one training samples with, kept as it was while its file is edited: that changes nothing any more.
 
@@ -32,22 +44,22 @@ class StartPrompts:
     """
 
     def __init__(self) -> None:
-        self._read = Prompts()
+        self._read = Asked()
         self._start = 0.0
         self._sure: tuple[Path, float] | None = None
         """The file, and its time, that is known to be older than the last start."""
 
-    def find(self, known: Training) -> Prompts:
-        """Give the prompts, or why they are not known."""
+    def find(self, known: Training) -> Asked:
+        """Give what is asked for, or why it is not known."""
         file = prompt_file(known)
         if file is None:
             name = known.place.stream or known.place.folder.name
-            return Prompts(fault=f"{name}: no prompt file was found; give `prompts:` for {known.place.folder}")
-        found = read_prompt_file(file)
-        if not self._is_edited(file, known) or found.texts == self._read.texts:
-            self._read = Prompts() if found.fault else found
+            return _unknown(f"{name}: no prompt file was found; give `prompts:` for {known.place.folder}")
+        found = asked_by(file)
+        if not self._is_edited(file, known) or found == self._read:
+            self._read = Asked() if found.prompts.fault else found
             return found
-        return self._read if self._read.source == file else Prompts(source=file, fault=_edited(known, file))
+        return self._read if self._read.prompts.source == file else _unknown(_edited(known, file), file)
 
     def _is_edited(self, file: Path, known: Training) -> bool:
         """Tell whether a file was changed after the last start; not where no start is known."""
@@ -66,9 +78,9 @@ def start_prompts(place: Place) -> StartPrompts:  # noqa: ARG001 - what they are
     return StartPrompts()
 
 
-def read_prompt_file(path: Path) -> Prompts:
-    """Read a prompt file as musubi-tuner does; its flags, such as `--f` and `--ci`, are cut off."""
-    return read_kohya_prompts(path, "musubi-tuner")
+def asked_by(path: Path) -> Asked:
+    """Read a prompt file as musubi-tuner does; flags, such as `--ci`, are cut off, and `--f` tells videos."""
+    return Asked(read_kohya_prompts(path, "musubi-tuner"), _filmed(path))
 
 
 def prompt_file(known: Training) -> Path | None:
@@ -81,8 +93,7 @@ def prompt_file(known: Training) -> Path | None:
     return next((place for place in places if modified(place) is not None), None)
 
 
-def filmed(path: Path) -> frozenset[int]:
-    """Give the numbers of the prompts whose flags ask for videos; none where the file cannot be read."""
+def _filmed(path: Path) -> frozenset[int]:
     try:
         return frozenset(number for number, one in enumerate(entries(path)) if _frames(one) > ONE_FRAME)
     except (OSError, ValueError, TypeError, KeyError, RecursionError):  # told where the prompts are read
@@ -97,9 +108,19 @@ def _frames(entry: Any) -> int:
     return count if isinstance(count, int) else 1
 
 
+def _unknown(fault: str, source: Path | None = None) -> Asked:
+    return Asked(Prompts(source=source, fault=fault))
+
+
 def _edited(known: Training, file: Path) -> str:
-    name = known.place.stream or known.place.folder.name
+    """Say that a file is not what it was; `prompts:` would be those of all trainings of the folder."""
+    folder = known.place.folder
+    name = known.place.stream or folder.name
+    is_shared = len(newest_samples(folder, parse_musubi_sample)) > 1
+    way_out = (
+        "give each training a folder of its own" if is_shared else f"give `prompts:` for {folder} as they were then"
+    )
     return (
         f"{name}: {file} was changed after the training was started, which reads it only then, and what it held is not "
-        f"known; give `prompts:` for {known.place.folder} with the texts of the start, or start the training again"
+        f"known; {way_out}, or start the training again"
     )
