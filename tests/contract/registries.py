@@ -15,6 +15,7 @@ URL = "https://hooks.example.org/services/SECRET?key=SECRET"
 SETTINGS: dict[str, dict[str, Any]] = {
     "simpletuner": {},
     "kohya": {},
+    "musubi": {},
     "ai-toolkit": {},
     "onetrainer": {},
     "pattern": {"regex": r"samples/(?P<step>\d+)_(?P<key>\w+)\.png"},

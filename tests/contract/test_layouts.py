@@ -15,6 +15,7 @@ from watcher.discover import LAYOUTS, Facts, FoundRun, Layout, Place, RunSetting
 EXAMPLES: dict[str, tuple[str, Facts]] = {
     "simpletuner": ("validation_images/step_100_cat_1_8x6.png", Facts(100, "cat", 1, size=(8, 6))),
     "kohya": ("sample/000500_07_20250114093012_42.png", Facts(500, "7")),
+    "musubi": ("sample/000500_07_20250401120000_42_000.png", Facts(500, "7")),
     "ai-toolkit": ("samples/1724085406830__000000500_7.jpg", Facts(500, "7")),
     "onetrainer": (
         "samples/7 - a cat/2025-01-14_09-30-12-training-sample-500-4-20.jpg",
@@ -40,6 +41,7 @@ PIECES = st.sampled_from(
         "samples/",
         "sample/",
         "000500_00_20250114093012",
+        "_000",
         "1724085406830__000000500_",
         ".jpg",
         "0 - a cat/2025-01-14_09-30-12-training-sample-500-4-20",

@@ -8,13 +8,14 @@ from typing import Any
 from watcher.discover.aitoolkit import AiToolkit
 from watcher.discover.kohya import Kohya
 from watcher.discover.layout import Layout
+from watcher.discover.musubi import Musubi
 from watcher.discover.onetrainer import OneTrainer
 from watcher.discover.pattern import Pattern
 from watcher.discover.plain import Plain
 from watcher.discover.simpletuner import SimpleTuner
 
-LAYOUTS: tuple[type[Layout], ...] = (SimpleTuner, Kohya, AiToolkit, OneTrainer, Pattern, Plain)
-DETECTED: tuple[type[Layout], ...] = (SimpleTuner, Kohya, AiToolkit, OneTrainer)
+LAYOUTS: tuple[type[Layout], ...] = (SimpleTuner, Kohya, Musubi, AiToolkit, OneTrainer, Pattern, Plain)
+DETECTED: tuple[type[Layout], ...] = (SimpleTuner, Kohya, Musubi, AiToolkit, OneTrainer)
 """Those that a folder is recognised by; `pattern` and `plain` are only ever chosen by the user."""
 
 

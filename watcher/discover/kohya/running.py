@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -23,6 +24,8 @@ class Running:
     pids: tuple[int, ...]
     cwd: Path
     settings: Mapping[str, str]
+    started_at: float = 0.0
+    """Wall time, exact to about a second; 0 when unknown."""
 
     def path(self, name: str) -> Path | None:
         """Give a setting as a path as the process sees it; None when it is not set."""
@@ -38,14 +41,22 @@ def running(folder: Path, stream: str) -> Running | None:
     found = [one for one in _all(int(time.monotonic() / LASTS)) if _is(one, folder, stream)]
     if not found or any((one.cwd, one.settings) != (found[0].cwd, found[0].settings) for one in found):
         return None
-    return replace(found[0], pids=tuple(pid for one in found for pid in one.pids))
+    first = min(one.started_at for one in found)
+    return replace(found[0], pids=tuple(pid for one in found for pid in one.pids), started_at=first)
+
+
+def running_into(folder: Path) -> list[Running]:
+    """Give every process that was told to write into a folder, by pid."""
+    return [one for one in _all(int(time.monotonic() / LASTS)) if _is_into(one, folder)]
 
 
 def _is(one: Running, folder: Path, stream: str) -> bool:
+    return one.settings.get("output_name", "") == stream and _is_into(one, folder)
+
+
+def _is_into(one: Running, folder: Path) -> bool:
     output = one.path("output_dir")
-    if output is None or one.settings.get("output_name", "") != stream:
-        return False
-    return os.path.realpath(output) == os.path.realpath(folder)
+    return output is not None and os.path.realpath(output) == os.path.realpath(folder)
 
 
 @lru_cache(maxsize=1)
@@ -62,6 +73,18 @@ def _read() -> Iterator[Running]:
             if any(hint in line for hint in _HINTS):
                 argv = [os.fsdecode(part) for part in line.split(b"\0")[:-1]]
                 cwd = Path(os.readlink(process / "cwd"))
-                yield Running((int(entry),), cwd, launch_settings(argv, cwd))
+                yield Running((int(entry),), cwd, launch_settings(argv, cwd), _started_at(process))
         except (OSError, ValueError):  # it ended, or is another user's
             continue
+
+
+def _started_at(process: Path) -> float:
+    """Give when a process began (wall time); proc(5): `starttime` is in clock ticks since the boot at `btime`.
+
+    Raises:
+        OSError: it is gone.
+
+    """
+    ticks = (process / "stat").read_text(errors="replace").rpartition(")")[2].split()[19]
+    boot = re.search(r"^btime (\d+)$", Path("/proc/stat").read_text(), re.MULTILINE)
+    return float(boot[1]) + int(ticks) / os.sysconf("SC_CLK_TCK") if boot else 0.0

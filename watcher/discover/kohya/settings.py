@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from watcher.discover.kohya.epochs import EventFile, event_files
@@ -14,16 +14,16 @@ FEW = 8
 """Prompts; with fewer, rules that stop a run stay unknown unless they ask for less."""
 
 
-def setup_of(known: Training) -> Setup:
-    """Give what the settings say; nothing of what is not known."""
+def setup_of(known: Training, advice: Iterable[str] | None = None) -> Setup:
+    """Give what the settings say; nothing of what is not known. `advice` stands in place of that on sd-scripts."""
     folder = logging_folder(known)
     return Setup(
         config=known.config,
         logging_folder=folder,
-        trackers=_trackers(known),
+        trackers=trackers(known),
         project=known.text("log_tracker_name"),
         run_name=known.text("wandb_run_name") or known.place.stream,
-        advice=tuple(_advice(known)),
+        advice=tuple(_advice(known) if advice is None else advice),
     )
 
 
@@ -53,7 +53,7 @@ def _is_start(folder: Path) -> bool:
     return folder.name[-14:].isdecimal() and len(folder.name) >= 14
 
 
-def _trackers(known: Training) -> tuple[str, ...]:
+def trackers(known: Training) -> tuple[str, ...]:
     """Name the trackers: TensorBoard wherever there is a logging folder, unless `--log_with` says otherwise."""
     named = known.text("log_with") or ("tensorboard" if known.text("logging_dir") else "")
     return ("tensorboard", "wandb") if named == "all" else tuple(named.split())
@@ -62,19 +62,18 @@ def _trackers(known: Training) -> tuple[str, ...]:
 def _advice(known: Training) -> Iterator[str]:
     """Say what to change, and how, so that decisions can be trusted and a stop loses little."""
     found = find_prompts(known)
-    if found.texts and len(found.texts) < FEW:
-        where = found.source or "its prompt file"
-        yield (
-            f"it samples {_counted(len(found.texts))}, and rules that stop a run want {FEW}: add lines to {where}, "
-            "which sd-scripts reads anew at every sampling"
-        )
+    yield from on_prompts(len(found.texts), found.source, "which sd-scripts reads anew at every sampling")
     if known.settings:
         yield from _on_sampling(known)
-        yield from _on_saving(known)
+        yield from on_saving(known, "sd-scripts")
 
 
-def _counted(prompts: int) -> str:
-    return "1 prompt" if prompts == 1 else f"{prompts} prompts"
+def on_prompts(count: int, source: Path | None, when: str) -> Iterator[str]:
+    """Say that there are too few prompts, and when the trainer would read more of them."""
+    if 0 < count < FEW:
+        prompts = "1 prompt" if count == 1 else f"{count} prompts"
+        where = source or "its prompt file"
+        yield f"it samples {prompts}, and rules that stop a run want {FEW}: add lines to {where}, {when}"
 
 
 def _on_sampling(known: Training) -> Iterator[str]:
@@ -85,24 +84,30 @@ def _on_sampling(known: Training) -> Iterator[str]:
         yield (
             f"`sample_every_n_epochs = {epochs}` makes sd-scripts ignore `sample_every_n_steps = {steps}`: set only one"
         )
-    if epochs and "tensorboard" not in _trackers(known):
+    yield from on_epochs(known, "`logging_dir` (kohya_ss: Logging directory)")
+
+
+def on_epochs(known: Training, logging: str) -> Iterator[str]:
+    """Say that nothing will tell the steps of epochs, and which setting would."""
+    if known.text("sample_every_n_epochs") and "tensorboard" not in trackers(known):
         yield (
             "its samples are named by epoch and it logs nothing to tell their steps by, so rules count epochs: set "
-            "`logging_dir` (kohya_ss: Logging directory), or `sample_every_n_steps` in place of epochs"
+            f"{logging}, or `sample_every_n_steps` in place of epochs"
         )
 
 
-def _on_saving(known: Training) -> Iterator[str]:
+def on_saving(known: Training, trainer: str) -> Iterator[str]:
+    """Say what a stop would lose; these trainers save nothing when they are stopped."""
     saves = known.text("save_every_n_steps") or known.text("save_every_n_epochs") or known.text("save_n_epoch_ratio")
     if not saves:
         yield "it saves nothing before its end, and a stop saves nothing either: set `save_every_n_steps`"
     elif not known.text("save_state"):
         yield (
             "it saves weights only: after a stop training cannot go on where it was, and what was learned since the "
-            "last save is lost, as sd-scripts saves nothing when it is stopped; set `save_state`"
+            f"last save is lost, as {trainer} saves nothing when it is stopped; set `save_state`"
         )
     else:
         yield (
-            "sd-scripts saves nothing when it is stopped: what was learned since the last save is lost; "
+            f"{trainer} saves nothing when it is stopped: what was learned since the last save is lost; "
             "`save_every_n_steps` says how much that is"
         )
