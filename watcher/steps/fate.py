@@ -30,6 +30,7 @@ def sample(
         reason=reason,
         variant=facts.variant,
         epoch=facts.epoch,
+        by_epoch=facts.by_epoch,
         again=layout.stamped,
         tile=facts.tile or (layout.tile(place, facts, whole.width, whole.height) if whole else None),
     )
