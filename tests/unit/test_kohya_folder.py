@@ -15,7 +15,7 @@ import pytest
 from tests.kohya import PROMPTS, Log, put_config, put_sample, put_samples, put_weights
 from watcher.discover import FoundRun, Place, RunSettings, find_runs
 from watcher.discover.kohya import Kohya
-from watcher.discover.kohya.running import LASTS
+from watcher.discover.running import LASTS
 
 LAYOUT = Kohya()
 NOW = time.time() - 3600

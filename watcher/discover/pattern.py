@@ -12,6 +12,7 @@ from pydantic import Field, field_validator
 
 from watcher.discover.layout import Facts, Layout, Place, Prompts
 from watcher.discover.prompts import read_prompts
+from watcher.discover.told import told_prompts
 from watcher.discover.wording import plain, without
 
 GROUPS = ("step", "key", "index", "variant", "epoch")
@@ -88,14 +89,15 @@ class Pattern(Layout):
         return Facts(step, found.get("key") or "0", index, found.get("variant") or "", epoch, by_epoch=by_epoch)
 
     def prompts(self, place: Place) -> Prompts:
-        """Read the prompt file, else the `.txt` files beside the images."""
+        """Read the prompt file, else the `.txt` files beside the images, else what the running trainer was told."""
         if place.prompts is not None:
             return read_prompts(place.prompts)
         if self.prompts_file:
             return read_prompts(place.folder / self.prompts_file)
         if self.sidecars:
             return self._beside(place.folder)
-        return Prompts(fault=f"no prompt file: give `prompts:` for {place.folder}, or `prompts_file:` of its pattern")
+        fault = f"no prompt file: give `prompts:` for {place.folder}, or `prompts_file:` of its pattern"
+        return told_prompts(place.folder) or Prompts(fault=fault)
 
     def expected(self, place: Place) -> int | None:  # noqa: ARG002
         """Give the configured number."""
