@@ -109,4 +109,4 @@ class AiToolkit(Layout):
     def setup(self, place: Place) -> Setup:
         """Give what the configuration says."""
         config = find_config(place.folder)
-        return setup_of(config, self.without) if isinstance(config, Config) else Setup()
+        return setup_of(config, place.folder, self.without) if isinstance(config, Config) else Setup()
