@@ -17,7 +17,7 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
-from watcher.discover.kohya.running import LASTS
+from watcher.discover.running import LASTS
 
 TRAINER = "import time\nprint('up', flush=True)\ntime.sleep(600)\n"
 PROMPTS = tuple(f"a thing of kind {number}" for number in range(8))

@@ -9,11 +9,12 @@ from watcher.discover.matching import Matched, beside, match
 from watcher.discover.observe import Hint, Observer
 from watcher.discover.plain import Plain
 from watcher.discover.runs import FoundRun, RunSettings, find_in, find_runs, merged
-from watcher.discover.scan import FoundFile, scan
+from watcher.discover.scan import BY_EPOCH, FoundFile, is_apart, scan, set_apart
 from watcher.discover.tables import PICTURES, is_picture
 from watcher.discover.watching import Watching, searching, watching
 
 __all__ = [
+    "BY_EPOCH",
     "LAYOUTS",
     "PICTURES",
     "Answer",
@@ -37,6 +38,7 @@ __all__ = [
     "choose_layout",
     "find_in",
     "find_runs",
+    "is_apart",
     "is_event_file",
     "is_picture",
     "match",
@@ -44,5 +46,6 @@ __all__ = [
     "read_captions",
     "scan",
     "searching",
+    "set_apart",
     "watching",
 ]

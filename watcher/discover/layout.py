@@ -30,7 +30,8 @@ class Facts:
     """What a file's name says of a sample."""
 
     step: int
-    """The optimizer step; where a name holds only an epoch, that epoch, until `Layout.dated` knows better."""
+    """The optimizer step; where a name holds only an epoch, that epoch, until `Layout.dated` knows better: then
+    `by_epoch` is set."""
     key: str
     """What names its prompt: a slug or an index."""
     index: int = 0
@@ -45,6 +46,8 @@ class Facts:
     """Its path in the run's folder, for a layout that has to read it once more when it knows more (`Layout.dated`)."""
     whole: bool = field(default=False, compare=False)
     """The trainer has noted that it is saved: it need not stand still to be read."""
+    by_epoch: bool = False
+    """Whether the step is only the number of an epoch, as nothing has told the optimizer step."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,11 +26,14 @@ def choose_layout(chosen: Any, folder: Path) -> tuple[Layout | None, str]:
     found = [(layout, reason) for cls in DETECTED if (reason := (layout := cls()).detect(folder))]
     if len(found) == 1:
         return found[0][0], f"{found[0][0].name}: {found[0][1]}"
+    own = "an entry of its own above any glob, `{{path: {}, layout: {}}}`"
     if found:
         names = " and ".join(f"{layout.name} ({reason})" for layout, reason in found)
-        return None, f"looks like {names}; set `layout:`"
+        others = "".join(f", or `layout: {layout.name}`" for layout, _ in found[1:])
+        return None, f"looks like {names}; say which it is by {own.format(folder, found[0][0].name)}{others}"
     known = ", ".join(cls.name for cls in DETECTED)
-    return None, f"looks like none of {known} (yet); set `layout:`, or `layout: {{pattern: ...}}`"
+    way_out = f"if it is a training, give it {own.format(folder, 'NAME')}, or `layout: {{pattern: ...}}`"
+    return None, f"looks like none of {known} (yet); {way_out}; if not, leave it out of `path:`"
 
 
 def read_layout(value: object) -> object:

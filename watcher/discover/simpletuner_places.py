@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psutil
 
+from watcher.discover.running import running
 from watcher.discover.simpletuner_config import PLACEHOLDER, Config, expanded, read_config
 
 DEFAULT_OUTPUT = "simpletuner-results"
@@ -36,6 +37,9 @@ _MARKS = frozenset(
     }
 )
 """Settings by which SimpleTuner's `config.json` is told from the many of other programs."""
+_OWN = frozenset({"model_family", "data_backend_config"})
+"""Options by which its command line is told from that of any other trainer."""
+_PATHS = ("user_prompt_library", "output_dir", "logging_dir")
 LOOK_AGAIN = 10.0
 """Seconds between looks at the processes."""
 _PROGRAM = re.compile(r"simpletuner|(^|/)train\.py$", re.IGNORECASE)
@@ -56,7 +60,16 @@ def find_config(folder: Path) -> Config | None:
     for base, config in _search(folder):
         _last[folder] = base, config.path
         return config
-    return None
+    return _started(folder)
+
+
+def _started(folder: Path) -> Config | None:
+    """Give what a running SimpleTuner into this folder was told on its command line; paths count from its own."""
+    process = running(lambda one: bool(_OWN & one.settings.keys()) and one.writes_to(folder))
+    if process is None:
+        return None
+    found = {name: process.path(name) for name in _PATHS if process.settings.get(name)}
+    return Config(process.source, {**process.settings, **{name: str(path) for name, path in found.items()}})
 
 
 def find_configs(folder: Path) -> list[Config]:
@@ -105,11 +118,11 @@ def programs() -> tuple[Path, ...]:
 @lru_cache(maxsize=1)
 def _running(_time: int) -> frozenset[tuple[Path, str]]:
     """Give working folder and program of each running SimpleTuner."""
-    found = [_started(process) for process in psutil.process_iter()]
+    found = [_at_work(process) for process in psutil.process_iter()]
     return frozenset(one for one in found if one)
 
 
-def _started(process: psutil.Process) -> tuple[Path, str] | None:
+def _at_work(process: psutil.Process) -> tuple[Path, str] | None:
     try:
         words = process.cmdline()
         return (Path(process.cwd()), words[0]) if any(_PROGRAM.search(word) for word in words[:4]) else None

@@ -26,7 +26,7 @@ def dated(place: Place, facts: Facts, written_at: float, know: Know, saved: Save
         return None
     if step is None:
         step = ends.last(written_at)
-    return facts if step is None else replace(facts, step=step)
+    return facts if step is None else replace(facts, step=step, by_epoch=False)
 
 
 @lru_cache(maxsize=2**15)

@@ -10,6 +10,8 @@ from watcher.discover.kohya.folder import configs
 from watcher.discover.kohya.training import Training, find_prompts
 from watcher.nouns import Setup
 
+USUAL = {"lora": "network_train", "textual_inversion": "textual_inversion"}
+"""Projects by the kind of training in the names of the GUI's configurations; `init_trackers` in sd-scripts' scripts."""
 FEW = 8
 """Prompts; with fewer, rules that stop a run stay unknown unless they ask for less."""
 
@@ -21,7 +23,7 @@ def setup_of(known: Training, advice: Iterable[str] | None = None) -> Setup:
         config=known.config,
         logging_folder=folder,
         trackers=trackers(known),
-        project=known.text("log_tracker_name"),
+        project=known.text("log_tracker_name") or _usual_project(known, folder),
         run_name=known.text("wandb_run_name") or known.place.stream,
         advice=tuple(_advice(known) if advice is None else advice),
     )
@@ -51,6 +53,18 @@ def _is_of_last_start(known: Training, file: EventFile) -> bool:
 
 def _is_start(folder: Path) -> bool:
     return folder.name[-14:].isdecimal() and len(folder.name) >= 14
+
+
+def _usual_project(known: Training, logging_folder: Path | None) -> str:
+    """Give the project that sd-scripts reports to unless it is told one; empty where that is not known.
+
+    A script names its trackers after itself, and accelerate their folder below the start's after that name. All scripts
+    that train LoRA networks say `network_train`, textual inversion says so itself; others share a tab of the GUI.
+    """
+    if logging_folder is not None and _is_start(logging_folder.parent):
+        return logging_folder.name
+    kinds = {kind for kind in USUAL if known.config and known.config.name.startswith(f"config_{kind}-")}
+    return USUAL[kinds.pop()] if kinds else ""
 
 
 def trackers(known: Training) -> tuple[str, ...]:

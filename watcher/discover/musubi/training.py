@@ -14,10 +14,11 @@ from pathlib import Path
 
 from watcher.discover.kohya.checkpoints import newest_weights, noted_name, noted_start
 from watcher.discover.kohya.epochs import STAMP, event_files
-from watcher.discover.kohya.running import Running, running, running_into
+from watcher.discover.kohya.running import running, running_into
 from watcher.discover.kohya.settings import logging_folder
 from watcher.discover.kohya.training import Training
 from watcher.discover.layout import Place
+from watcher.discover.running import Running
 from watcher.discover.safetensors import metadata
 from watcher.launch import file_settings, launch_settings
 
