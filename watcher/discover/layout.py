@@ -41,6 +41,8 @@ class Facts:
     """Width and height in pixels that its name claims."""
     stream: str = ""
     """Which of the trainings that share the folder wrote it."""
+    source: PurePath | None = None
+    """The event file that it lies in, relative to the run's folder."""
 
 
 @dataclass(frozen=True, slots=True)
