@@ -76,7 +76,7 @@ def _on_prompts(place: Place, start: Start, count: int) -> Iterator[str]:
     elif start.is_known:
         yield (
             "its script validates with a single prompt: that is scored and drawn, but rules that stop a run want"
-            f" {FEW} prompts, and stay unknown unless they ask for less (`needs: {prompts: 1}`)"
+            f" {FEW} prompts, and stay unknown unless they ask for less (`needs: {{prompts: 1}}`)"
         )
     if start.tracker.startswith("instruct-pix2pix") and place.prompts is None:
         yield "its prompt is an order, such as `make it night`: give `prompts:` that describe the result"
