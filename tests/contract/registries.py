@@ -18,6 +18,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "musubi": {},
     "ai-toolkit": {},
     "onetrainer": {},
+    "diffusers": {},
     "pattern": {"regex": r"samples/(?P<step>\d+)_(?P<key>\w+)\.png"},
     "plain": {},
     "log": {},

@@ -21,6 +21,7 @@ EXAMPLES: dict[str, tuple[str, Facts]] = {
         "samples/7 - a cat/2025-01-14_09-30-12-training-sample-500-4-20.jpg",
         Facts(500, "7 - a cat", epoch=4.0),
     ),
+    "diffusers": ("validation_images/step_100_val_img_1.png", Facts(100, "0", 1)),
     "pattern": ("samples/100_cat.png", Facts(100, "cat")),
     "plain": ("sub/cat.png", Facts(0, "sub/cat")),
 }
@@ -43,6 +44,7 @@ PIECES = st.sampled_from(
         "000500_00_20250114093012",
         "_000",
         "1724085406830__000000500_",
+        "val_img_",
         ".jpg",
         "0 - a cat/2025-01-14_09-30-12-training-sample-500-4-20",
         "-",

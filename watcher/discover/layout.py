@@ -48,6 +48,8 @@ class Facts:
     """The trainer has noted that it is saved: it need not stand still to be read."""
     by_epoch: bool = False
     """Whether the step is only the number of an epoch, as nothing has told the optimizer step."""
+    source: PurePath | None = None
+    """The event file that it lies in, relative to the run's folder."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from watcher.discover.aitoolkit import AiToolkit
+from watcher.discover.diffusers import Diffusers
 from watcher.discover.kohya import Kohya
 from watcher.discover.layout import Layout
 from watcher.discover.musubi import Musubi
@@ -14,8 +15,8 @@ from watcher.discover.pattern import Pattern
 from watcher.discover.plain import Plain
 from watcher.discover.simpletuner import SimpleTuner
 
-LAYOUTS: tuple[type[Layout], ...] = (SimpleTuner, Kohya, Musubi, AiToolkit, OneTrainer, Pattern, Plain)
-DETECTED: tuple[type[Layout], ...] = (SimpleTuner, Kohya, Musubi, AiToolkit, OneTrainer)
+LAYOUTS: tuple[type[Layout], ...] = (SimpleTuner, Kohya, Musubi, AiToolkit, OneTrainer, Diffusers, Pattern, Plain)
+DETECTED: tuple[type[Layout], ...] = (SimpleTuner, Kohya, Musubi, AiToolkit, OneTrainer, Diffusers)
 """Those that a folder is recognised by; `pattern` and `plain` are only ever chosen by the user."""
 
 

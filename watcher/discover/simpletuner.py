@@ -15,6 +15,7 @@ from functools import lru_cache
 from pathlib import Path, PurePath
 from typing import ClassVar
 
+from watcher.discover.diffusers.names import saves_pictures
 from watcher.discover.layout import Checkpoint, Facts, Layout, Place, Prompts
 from watcher.discover.prompts import read_prompts
 from watcher.discover.simpletuner_advice import advise, no_config
@@ -52,7 +53,7 @@ class SimpleTuner(Layout):
 
     def detect(self, folder: Path) -> str:
         """Recognise the folder by SimpleTuner's image folder, or by a configuration that names it."""
-        if (folder / IMAGES).is_dir():
+        if (folder / IMAGES).is_dir() and not saves_pictures(folder):
             return f"has {IMAGES}/"
         config = find_config(folder)
         return f"is the output_dir of {config.path}" if config else ""
