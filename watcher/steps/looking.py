@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from watcher.discover import FoundFile, FoundRun, Layout, Prompts, Watching, scan
@@ -46,6 +46,8 @@ class Watched:
     """Known files that the last look did not find."""
     closed: set[Path] = field(default_factory=set)
     """Files that their writer has closed since the last look."""
+    lacking: Sequence[Path] = ()
+    """Files without a prompt, oldest first, where each may bear its own: one that stands beside it may come later."""
 
     @property
     def every(self) -> float:
@@ -75,6 +77,8 @@ class Look:
     due: float = float("inf")
     """Wall time at which a file may have become whole."""
     problem: str = ""
+    own: Mapping[Path, str] = field(default_factory=dict)
+    """Prompts that have come beside files which had none."""
 
 
 def look_into(watched: Watched, files: Files, now: float) -> Look:
@@ -104,8 +108,9 @@ def _look(watched: Watched, files: Files, now: float) -> Look:
     if watched.run.state == "archived" and not woken:
         return Look(newest=last, files=found)
     prompts, expected = watched.layout.prompts(watched.found.place), watched.layout.expected(watched.found.place)
+    own = _found_beside(watched)
     if watched.settled and found is watched.files and not watched.closed:
-        return Look(last, woken, files=found, prompts=prompts, expected=expected)
+        return Look(last, woken, files=found, prompts=prompts, expected=expected, own=own)
     present = {file.path for file in found.values()}
     vanished = watched.vanished | (watched.known.keys() - present)
     whole, looked_at, due = _settled(watched, vanished, list(found.values()), files, now)
@@ -120,7 +125,16 @@ def _look(watched: Watched, files: Files, now: float) -> Look:
         closed=frozenset(watched.closed & {file.path for file in looked_at}) if watched.closed else frozenset(),
         emptied=bool(present and watched.known and not present & watched.known.keys()),
         due=due,
+        own=own,
     )
+
+
+def _found_beside(watched: Watched) -> dict[Path, str]:
+    """Give the prompts that have come beside files without one; of very many, a share is asked for at each look."""
+    shares = len(watched.lacking) // RECENT + 1
+    asked = watched.lacking[watched.looks % shares :: shares]
+    found = {path: watched.layout.own_prompt(watched.found.place, path, {}) for path in asked}
+    return {path: prompt for path, prompt in found.items() if prompt is not None}
 
 
 def _scan(watched: Watched) -> dict[str, FoundFile]:
@@ -162,5 +176,12 @@ def _settled(
         if isinstance(outcome, Waiting):
             due = min(due, outcome.until)
         elif outcome is not None:
-            whole.append((file, outcome))
+            whole.append((_with_prompt(watched, file, outcome), outcome))
     return whole, found, due
+
+
+def _with_prompt(watched: Watched, file: FoundFile, outcome: Ready | Undecodable) -> FoundFile:
+    """Add the prompt that a picture bears itself, as it is in the very bytes that were decoded."""
+    notes = outcome.notes if isinstance(outcome, Ready) else {}
+    prompt = watched.layout.own_prompt(watched.found.place, file.path, notes)
+    return file if prompt is None else replace(file, prompt=prompt)
