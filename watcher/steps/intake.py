@@ -211,6 +211,7 @@ class Intake:
         watched.closed -= look.closed
         self.news += watched.looks == 0 or watched.expected != look.expected
         watched.expected, watched.files = look.expected, look.files
+        watched.rest, watched.scanned_at = look.rest, look.scanned_at
         watched.settled = not look.whole and not look.vanished and look.due == NEVER
         watched.due = min(watched.due, look.due)
         watched.looks += 1

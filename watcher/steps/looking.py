@@ -46,6 +46,10 @@ class Watched:
     """Known files that the last look did not find."""
     closed: set[Path] = field(default_factory=set)
     """Files that their writer has closed since the last look."""
+    rest: Sequence[FoundFile] = ()
+    """What the last scan found and no look has come to yet, oldest first."""
+    scanned_at: float = 0.0
+    """Wall time of that scan."""
     lacking: Sequence[Path] = ()
     """Files without a prompt, oldest first, where each may bear its own: one that stands beside it may come later."""
 
@@ -79,6 +83,10 @@ class Look:
     problem: str = ""
     own: Mapping[Path, str] = field(default_factory=dict)
     """Prompts that have come beside files which had none."""
+    rest: Sequence[FoundFile] = ()
+    """Files that it did not come to; the next look goes on with them."""
+    scanned_at: float = 0.0
+    """Wall time at which the folder was read."""
 
 
 def look_into(watched: Watched, files: Files, now: float) -> Look:
@@ -102,6 +110,8 @@ def newest(found: FoundRun) -> float | None:
 
 
 def _look(watched: Watched, files: Files, now: float) -> Look:
+    if watched.rest and 0 <= now - watched.scanned_at < watched.every:
+        return _go_on(watched, files, now)
     found = _scan(watched)
     last = max((file.mtime_ns for file in found.values()), default=0) / 1e9
     woken = last > watched.run.first_seen - ARCHIVED_AFTER  # far more than any two machines' clocks differ
@@ -113,7 +123,8 @@ def _look(watched: Watched, files: Files, now: float) -> Look:
         return Look(last, woken, files=found, prompts=prompts, expected=expected, own=own)
     present = {file.path for file in found.values()}
     vanished = watched.vanished | (watched.known.keys() - present)
-    whole, looked_at, due = _settled(watched, vanished, list(found.values()), files, now)
+    waiting = list(found.values())
+    whole, looked_at, due = _settled(watched, vanished, waiting, files, now)
     return Look(
         newest=last,
         woken=woken,
@@ -122,11 +133,34 @@ def _look(watched: Watched, files: Files, now: float) -> Look:
         prompts=prompts,
         expected=expected,
         vanished=frozenset(vanished),
-        closed=frozenset(watched.closed & {file.path for file in looked_at}) if watched.closed else frozenset(),
+        closed=_closed(watched, looked_at),
         emptied=bool(present and watched.known and not present & watched.known.keys()),
         due=due,
         own=own,
+        rest=waiting[len(looked_at) :],
+        scanned_at=now,
     )
+
+
+def _go_on(watched: Watched, files: Files, now: float) -> Look:
+    """Take the next files of the last scan: to read a folder of very many anew for each slice of them takes hours."""
+    whole, looked_at, _ = _settled(watched, watched.vanished, watched.rest, files, now)
+    return Look(
+        woken=True,
+        whole=whole,
+        files=watched.files,
+        prompts=watched.layout.prompts(watched.found.place),
+        expected=watched.layout.expected(watched.found.place),
+        vanished=frozenset(watched.vanished),
+        closed=_closed(watched, looked_at),
+        due=0.0,  # after the last of them the folder is read anew: it may have changed meanwhile
+        rest=watched.rest[len(looked_at) :],
+        scanned_at=watched.scanned_at,
+    )
+
+
+def _closed(watched: Watched, looked_at: Sequence[FoundFile]) -> frozenset[Path]:
+    return frozenset(watched.closed & {file.path for file in looked_at}) if watched.closed else frozenset()
 
 
 def _found_beside(watched: Watched) -> dict[Path, str]:
