@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, ImageStat
 
 from watcher import inside
+from watcher.notes import notes_in
 from watcher.nouns import Tile
 from watcher.settle import FORMATS
 
@@ -50,6 +51,22 @@ def size_of(path: Path) -> tuple[int, int]:
         warnings.simplefilter("ignore")  # the limit of pixels is ours
         with Image.open(_source(path), formats=FORMATS) as image:
             return image.size
+
+
+def notes_of(path: Path) -> dict[str, str]:
+    """Read the notes in a picture's file; the pixels are decoded only where there are none before them.
+
+    Raises:
+        OSError: it cannot be read, or is no picture; decoders may raise anything else as well.
+
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with Image.open(_source(path), formats=FORMATS) as image:
+            found = notes_in(image)
+            if not found and image.format == "PNG":
+                image.load()
+            return found or notes_in(image)
 
 
 def _source(path: Path) -> Path | io.BytesIO:

@@ -59,6 +59,8 @@ class Prompts:
     texts: Mapping[str, str] = field(default_factory=dict)
     source: Path | None = None
     fault: str = ""
+    own: str = ""
+    """Where each picture bears its own prompt, in words; empty where none does. See `Layout.own_prompt`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +100,22 @@ class Layout(PlugIn):
     def prompts(self, place: Place) -> Prompts:
         """Give the prompts as they stand now; a file that cannot be read is a fault, not an error."""
 
+    def own_prompt(self, place: Place, path: Path, notes: Mapping[str, str]) -> str | None:  # noqa: ARG002
+        """Give the prompt that a picture bears itself: in the notes of its file, or in a file beside it.
+
+        None where it bears none, or none yet; then that of its key counts. `notes` are those of `watcher.notes`.
+        """
+        return None
+
     def worded(self, prompt: str) -> str:
         """Give a prompt as it is scored: without what tells the trainer something and is no description."""
         return prompt
 
     def streams(self, folder: Path) -> list[str]:  # noqa: ARG002 - for trainers that share a folder
-        """Name the trainings that share a folder; one without a name where it has a single one."""
+        """Name the trainings that share a folder: one without a name where it has a single one.
+
+        None where a folder shows only by its samples whose they are, and has none yet.
+        """
         return [""]
 
     def begun(self, place: Place) -> float:  # noqa: ARG002

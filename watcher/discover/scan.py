@@ -27,6 +27,8 @@ class FoundFile:
     size: int
     mtime_ns: int
     facts: Facts
+    prompt: str | None = None
+    """What it bears itself, see `Layout.own_prompt`; asked for once it is whole."""
 
 
 def scan(
@@ -40,6 +42,8 @@ def scan(
     """
     if run.layout is None:
         return
+    # A million files: what is the same for all comes first.
+    place, above = run.place, len(str(run.path).rstrip("/")) + 1
     for folder in run.layout.sample_folders(run.path):
         if not Path(os.path.realpath(folder)).is_relative_to(run.path):
             continue
@@ -51,12 +55,12 @@ def scan(
             if old is not None and (entry.path in trusted or _is_same(entry, old)):
                 yield old
                 continue
-            facts = run.layout.parse(PurePath(entry.path).relative_to(run.path))
+            facts = run.layout.parse(PurePath(entry.path[above:]))
             if facts is None or facts.stream != run.stream or not _is_text(entry.path):
                 continue
             found = _found(entry, facts)
-            if found and (dated := run.layout.dated(run.place, facts, found.mtime_ns / 1e9)):
-                yield replace(found, facts=dated)
+            if found and (dated := run.layout.dated(place, facts, found.mtime_ns / 1e9)):
+                yield found if dated is facts else replace(found, facts=dated)
 
 
 def _embedded(

@@ -17,7 +17,7 @@ def samples(
     if flaw := layout.flaw(place, file.facts, width, height):
         return [_sample(run, place, layout, file, file.facts, outcome.digest, prompts, ("unscorable", flaw))]
     return [
-        _sample(run, place, layout, file, facts, outcome.digest, prompts, _fate(layout, prompts.texts.get(facts.key)))
+        _sample(run, place, layout, file, facts, outcome.digest, prompts, _fate(layout, _prompt(file, facts, prompts)))
         for facts in layout.split(place, file.facts, width, height)
     ]
 
@@ -32,7 +32,7 @@ def _sample(
     prompts: Prompts,
     fate: tuple[SampleState, str],
 ) -> Sample:
-    prompt = prompts.texts.get(facts.key)
+    prompt = _prompt(file, facts, prompts)
     return Sample(
         run_id=run.id,
         step=facts.step,
@@ -53,6 +53,11 @@ def _sample(
         tile=facts.tile,
         mask=layout.mask(place, facts, facts.tile),
     )
+
+
+def _prompt(file: FoundFile, facts: Facts, prompts: Prompts) -> str | None:
+    """Give the prompt that a picture bears itself, else that of its key."""
+    return prompts.texts.get(facts.key) if file.prompt is None else file.prompt
 
 
 def _fate(layout: Layout, prompt: str | None) -> tuple[SampleState, str]:
