@@ -60,7 +60,7 @@ class Numbers:
 
     def advance(self, now: float) -> None:
         """Look into the logs of every active run that are due."""
-        active = {one.run.id: one for one in self.watched() if one.run.state == "active"}
+        active = {one.run.id: one for one in self._active()}
         self._logs = {run_id: known for run_id, known in self._logs.items() if run_id in active}
         for run_id, watched in active.items():
             known = self._logs.get(run_id) or self._begin(run_id, now)
@@ -69,8 +69,8 @@ class Numbers:
 
     def idle(self, now: float) -> bool:  # noqa: ARG002 - as of every step
         """Tell whether the logs of all active runs were read to their end."""
-        active = [one.run.id for one in self.watched() if one.run.state == "active"]
-        return all(run_id in self._logs and self._logs[run_id].read_at is not None for run_id in active)
+        ids = [one.run.id for one in self._active()]
+        return all(run_id in self._logs and self._logs[run_id].read_at is not None for run_id in ids)
 
     def are_read(self, run: Run, since: float, now: float) -> bool:
         """Tell whether a run's logs were read to their end since a wall time, or that cannot be waited for any longer.
@@ -83,6 +83,10 @@ class Numbers:
         if not known.awaited:
             known.awaited, known.due = True, 0.0
         return False
+
+    def _active(self) -> list[Watched]:
+        """Give the active runs whose layout knows of logs."""
+        return [one for one in self.watched() if one.run.state == "active" and _has_logs(one.layout)]
 
     def _begin(self, run_id: str, now: float) -> _Log:
         with self.store.read() as db:
@@ -134,6 +138,10 @@ class Numbers:
         with self.store.change("take in scalars") as db:
             for path, part in found.parts.items():
                 _take_in(db, run, layout, path, part, now)
+
+
+def _has_logs(layout: Layout) -> bool:
+    return type(layout).scalar_files is not Layout.scalar_files
 
 
 def _take_in(db: Connection, run: Run, layout: Layout, path: Path, part: Part, now: float) -> None:
