@@ -19,6 +19,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "ai-toolkit": {},
     "onetrainer": {},
     "diffusers": {},
+    "diffusion-pipe": {},
     "pattern": {"regex": r"samples/(?P<step>\d+)_(?P<key>\w+)\.png"},
     "plain": {},
     "log": {},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -9,8 +10,11 @@ from pathlib import Path, PurePath
 from typing import ClassVar
 
 from watcher.discover.events import Embedded
+from watcher.names import RAW
 from watcher.nouns import Setup, Tile
 from watcher.part import PlugIn
+
+_NO_NAME = re.compile(r"[\s<>=]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,11 @@ class Layout(PlugIn):
     """Whether names bear times: what is sampled again at a step gets a file beside the old one, not in its place."""
     in_event_files: ClassVar[bool] = False
     """Whether samples lie in TensorBoard event files below its sample folders, and are no files of their own."""
+
+    has_images: ClassVar[bool] = True
+    """Whether the trainer makes sample images at all."""
+    numbers: ClassVar[Mapping[str, str]] = {}
+    """Which of the trainer's tags are its loss, its learning rate and the norm of its gradient."""
 
     @abstractmethod
     def detect(self, folder: Path) -> str:
@@ -151,6 +160,14 @@ class Layout(PlugIn):
     def mask(self, place: Place, facts: Facts, tile: Tile | None) -> Tile | None:  # noqa: ARG002
         """Give what is to be painted over of an image's tile before it is scored, counted from the tile's corner."""
         return None
+
+    def scalar_files(self, place: Place) -> Sequence[Path]:  # noqa: ARG002 - for trainers that log numbers
+        """Give the files that the trainer logs its numbers into, the oldest first, without this program's own."""
+        return ()
+
+    def scalar_name(self, tag: str) -> str:
+        """Name the metric of a trainer's tag; blanks and signs, which no sentence of a rule could hold, become `_`."""
+        return self.numbers.get(tag) or RAW + _NO_NAME.sub("_", tag)
 
     def checkpoints(self, place: Place) -> list[Checkpoint]:  # noqa: ARG002
         """Give the complete checkpoints, oldest first."""

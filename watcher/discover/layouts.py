@@ -7,6 +7,7 @@ from typing import Any
 
 from watcher.discover.aitoolkit import AiToolkit
 from watcher.discover.diffusers import Diffusers
+from watcher.discover.diffusionpipe import DiffusionPipe
 from watcher.discover.kohya import Kohya
 from watcher.discover.layout import Layout
 from watcher.discover.musubi import Musubi
@@ -15,8 +16,18 @@ from watcher.discover.pattern import Pattern
 from watcher.discover.plain import Plain
 from watcher.discover.simpletuner import SimpleTuner
 
-LAYOUTS: tuple[type[Layout], ...] = (SimpleTuner, Kohya, Musubi, AiToolkit, OneTrainer, Diffusers, Pattern, Plain)
-DETECTED: tuple[type[Layout], ...] = (SimpleTuner, Kohya, Musubi, AiToolkit, OneTrainer, Diffusers)
+LAYOUTS: tuple[type[Layout], ...] = (
+    SimpleTuner,
+    Kohya,
+    Musubi,
+    AiToolkit,
+    OneTrainer,
+    Diffusers,
+    DiffusionPipe,
+    Pattern,
+    Plain,
+)
+DETECTED: tuple[type[Layout], ...] = (SimpleTuner, Kohya, Musubi, AiToolkit, OneTrainer, Diffusers, DiffusionPipe)
 """Those that a folder is recognised by; `pattern` and `plain` are only ever chosen by the user."""
 
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from watcher.judge import metrics
-from watcher.names import prefix_of, what_of
+from watcher.names import is_trainers, prefix_of, what_of
 from watcher.nouns import Verdict
 from watcher.part import Part
 
@@ -95,7 +95,8 @@ class Compare(Part):
         shown = _described(self.metric, value, self.threshold, found)
         reason = f"{shown} is {'' if holds else 'not '}{word} {self.threshold:g}"
         sure = f" with {100 * self.confidence:g}% confidence (bound {bound:.4f})" if self.confidence else ""
-        return Verdict("", holds, reason + sure, {self.metric: value, "bound": bound, "threshold": self.threshold})
+        numbers = {self.metric: value, "bound": bound, "threshold": self.threshold}
+        return Verdict("", holds, reason + sure, {name: one for name, one in numbers.items() if math.isfinite(one)})
 
     def _bound(self, value: float, found: Mapping[str, float]) -> float | None:
         if self.confidence is None:
@@ -115,6 +116,8 @@ def _without(metric: str, *, missing: bool) -> Verdict:
     if missing:
         return Verdict("", None, f"{metric} is missing", way_out=metrics.known(metric).missing)
     way_out = "look at the images: NaN weights leave none that can be scored; `on_nan: fire` lets NaN count as true"
+    if is_trainers(metric):
+        way_out = "look at the training, whose numbers are broken; `on_nan: fire` lets NaN count as true"
     return Verdict("", None, f"{metric} is NaN", way_out=way_out)
 
 

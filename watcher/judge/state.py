@@ -14,7 +14,7 @@ from typing import Any, Literal
 from watcher.judge.metrics import known
 from watcher.judge.schema import Rule
 from watcher.judge.spans import Span
-from watcher.names import MAIN, prefix_of
+from watcher.names import MAIN, is_trainers, prefix_of
 from watcher.nouns import Verdict
 
 SHOWN = 5
@@ -127,6 +127,8 @@ def judge(rule: Rule, point: Point) -> Verdict:
         return other
     if fires := _fires(rule, point.metrics.get(rule.when.metric)):
         return replace(verdict, value=True, reason=f"{verdict.reason} (`{fires}`)")
+    if is_trainers(rule.when.metric):
+        return verdict
     if verdict.value is None and not point.metrics.get(f"{prefix_of(rule.when.metric)}/prompts", 1.0):
         return verdict  # nothing has a score, and that is more to the point than that prompts are few
     return _lack(rule, point) or verdict

@@ -66,7 +66,7 @@ class Look:
     """What a look found; nothing of it is stored yet."""
 
     newest: float = 0.0
-    """Modification time of the newest sample; 0 when there is none."""
+    """Modification time of the newest sample, else when it was begun; 0 when neither is known."""
     woken: bool = False
     """It has output that an archived run did not have when it was first seen."""
     whole: Sequence[tuple[FoundFile, Ready | Undecodable]] = ()
@@ -129,6 +129,7 @@ def _look(watched: Watched, files: Files, now: float) -> Look:
         return _go_on(watched, files, now)
     found = _scan(watched)
     last = max((file.mtime_ns for file in found.values()), default=0) / 1e9
+    last = last or watched.layout.begun(watched.found.place)
     woken = last > watched.run.first_seen - ARCHIVED_AFTER  # far more than any two machines' clocks differ
     if watched.run.state == "archived" and not woken:
         return Look(newest=last, files=found)

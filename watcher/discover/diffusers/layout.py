@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import ClassVar
@@ -29,6 +29,7 @@ from watcher.discover.diffusers.starts import Start, start_of
 from watcher.discover.diffusers.tiles import Tiling, is_conditioned, tiling
 from watcher.discover.events import Embedded, is_event_file
 from watcher.discover.layout import Checkpoint, Facts, Layout, Place, Prompts
+from watcher.names import LEARNING_RATE, LOSS
 from watcher.nouns import Setup, Tile
 
 ONLINE = "online"
@@ -58,6 +59,7 @@ class Diffusers(Layout):
     name: ClassVar[str] = "diffusers"
     stamped: ClassVar[bool] = True
     in_event_files: ClassVar[bool] = True
+    numbers: ClassVar[Mapping[str, str]] = {**dict.fromkeys(("loss", "train_loss"), LOSS), "lr": LEARNING_RATE}
 
     logs: str = "logs"
     """The `--logging_dir` of the script, below the run's folder; `.` where the run's folder is itself that."""
@@ -169,6 +171,10 @@ class Diffusers(Layout):
     def checkpoints(self, place: Place) -> list[Checkpoint]:
         """Give the whole `checkpoint-{step}` folders."""
         return checkpoints(place.folder)
+
+    def scalar_files(self, place: Place) -> Sequence[Path]:
+        """Give the event files of the script's trackers."""
+        return event_files(place.folder / self.logs)
 
     def setup(self, place: Place) -> Setup:
         """Give what the newest start noted."""

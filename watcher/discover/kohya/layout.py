@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import ClassVar
 
@@ -12,9 +12,10 @@ from watcher.discover.kohya.epochs import epoch_steps
 from watcher.discover.kohya.folder import SAMPLES, configs, has_musubi_samples, newest_samples, shown_names
 from watcher.discover.kohya.names import parse_sample
 from watcher.discover.kohya.prompts import read_kohya_prompts
-from watcher.discover.kohya.settings import setup_of
+from watcher.discover.kohya.settings import NUMBERS, logging_folder, setup_of
 from watcher.discover.kohya.training import find_prompts, training
 from watcher.discover.layout import Checkpoint, Facts, Layout, Place, Prompts
+from watcher.discover.scalars.gather import event_files
 from watcher.discover.wording import unweighted
 from watcher.nouns import Setup
 
@@ -36,6 +37,7 @@ class Kohya(Layout):
 
     name: ClassVar[str] = "kohya"
     stamped: ClassVar[bool] = True
+    numbers: ClassVar[Mapping[str, str]] = NUMBERS
 
     def detect(self, folder: Path) -> str:
         """Recognise the folder by samples named as sd-scripts does, a GUI's configuration, or weights it notes."""
@@ -89,6 +91,10 @@ class Kohya(Layout):
     def checkpoints(self, place: Place) -> list[Checkpoint]:
         """Give the weights and states of this training alone that are whole."""
         return checkpoints(place, epoch_steps(place.folder, place.stream, training).find)
+
+    def scalar_files(self, place: Place) -> Sequence[Path]:
+        """Give the event files of the last start; none where they could be another training's."""
+        return event_files(logging_folder(training(place)))
 
     def setup(self, place: Place) -> Setup:
         """Give the settings of the process, or of the GUI's configuration."""

@@ -8,8 +8,15 @@ from pathlib import Path
 from watcher.discover.kohya.epochs import EventFile, event_files
 from watcher.discover.kohya.folder import configs
 from watcher.discover.kohya.training import Training, find_prompts
+from watcher.names import GRAD_NORM, LEARNING_RATE, LOSS
 from watcher.nouns import Setup
 
+NUMBERS = {
+    **dict.fromkeys(("loss/current", "loss"), LOSS),
+    **dict.fromkeys(("lr/unet", "lr/network", "lr/transformer", "lr/group0"), LEARNING_RATE),
+    "norm/avg_grad_norm": GRAD_NORM,
+}
+"""Metrics by the tags that sd-scripts and musubi-tuner log them as."""
 USUAL = {"lora": "network_train", "textual_inversion": "textual_inversion"}
 """Projects by the kind of training in the names of the GUI's configurations; `init_trackers` in sd-scripts' scripts."""
 FEW = 8

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import ClassVar
@@ -12,7 +13,7 @@ from watcher.discover.kohya.dating import dated
 from watcher.discover.kohya.epochs import epoch_steps
 from watcher.discover.kohya.folder import SAMPLES, newest_samples, shown_names
 from watcher.discover.kohya.names import parse_musubi_sample
-from watcher.discover.kohya.settings import setup_of
+from watcher.discover.kohya.settings import NUMBERS, setup_of
 from watcher.discover.layout import Checkpoint, Facts, Layout, Place, Prompts
 from watcher.discover.musubi.advice import advise
 from watcher.discover.musubi.folder import has_twin, samples_by_step, videos
@@ -29,6 +30,7 @@ from watcher.discover.musubi.training import (
     started,
     training,
 )
+from watcher.discover.scalars.gather import event_files
 from watcher.nouns import Setup
 
 TWIN = "epoch"
@@ -47,6 +49,7 @@ class Musubi(Layout):
 
     name: ClassVar[str] = "musubi"
     stamped: ClassVar[bool] = True
+    numbers: ClassVar[Mapping[str, str]] = NUMBERS
 
     def detect(self, folder: Path) -> str:
         """Recognise the folder by samples and weights of musubi-tuner's, the GUI's project, or a running training."""
@@ -116,6 +119,10 @@ class Musubi(Layout):
     def checkpoints(self, place: Place) -> list[Checkpoint]:
         """Give the weights and states of this training alone that are whole."""
         return checkpoints(saved_as(place), epoch_steps(place.folder, place.stream, training).find)
+
+    def scalar_files(self, place: Place) -> Sequence[Path]:
+        """Give the event files of the last start; none where they could be another training's."""
+        return event_files(logged(training(place)))
 
     def setup(self, place: Place) -> Setup:
         """Give the settings of the process, or of the GUI's project."""
