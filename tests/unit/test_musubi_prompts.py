@@ -203,14 +203,16 @@ def test_a_prompt_that_begins_like_a_flag_counts_as_that_as_in_the_trainer(tmp_p
         ({"save_every_n_epochs": 0}, "saves nothing before its end"),
         ({}, "as musubi-tuner saves nothing when it is stopped; set `save_state`"),
         ({"additional_args": "--save_state"}, "musubi-tuner saves nothing when it is stopped: what"),
-        ({}, "it samples 1 prompt, and rules that stop a run want 8: add lines to"),
-        ({}, "sample_prompt.txt, which musubi-tuner reads when it is started"),
+        ({}, "it samples 1 prompt, and rules that stop a run want 8: write them into a file of your own"),
+        ({"additional_args": "--sample_prompts few.txt"}, "few.txt, which musubi-tuner reads when it is started"),
     ],
 )
 def test_settings_that_make_a_run_hard_to_judge_or_dear_to_stop_are_told(
     tmp_path: Path, settings: dict[str, object], advice: str
 ) -> None:
-    told = LAYOUT.setup(Place(put_project(tmp_path / "cats", "mine", NOW, **settings), "mine")).advice
+    models = put_project(tmp_path / "cats", "mine", NOW, **settings)
+    put_prompts(tmp_path / "cats" / "few.txt", NOW, PROMPTS[:2])
+    told = LAYOUT.setup(Place(models, "mine")).advice
     assert [one for one in told if advice in one]
 
 

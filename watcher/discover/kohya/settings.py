@@ -83,18 +83,18 @@ def trackers(known: Training) -> tuple[str, ...]:
 def _advice(known: Training) -> Iterator[str]:
     """Say what to change, and how, so that decisions can be trusted and a stop loses little."""
     found = find_prompts(known)
-    yield from on_prompts(len(found.texts), found.source, "which sd-scripts reads anew at every sampling")
+    where = found.source or "its prompt file"
+    yield from on_prompts(len(found.texts), f"add lines to {where}, which sd-scripts reads anew at every sampling")
     if known.settings:
         yield from _on_sampling(known)
         yield from on_saving(known, "sd-scripts")
 
 
-def on_prompts(count: int, source: Path | None, when: str) -> Iterator[str]:
-    """Say that there are too few prompts, and when the trainer would read more of them."""
+def on_prompts(count: int, way_out: str) -> Iterator[str]:
+    """Say that there are too few prompts, and how the trainer gets more."""
     if 0 < count < FEW:
         prompts = "1 prompt" if count == 1 else f"{count} prompts"
-        where = source or "its prompt file"
-        yield f"it samples {prompts}, and rules that stop a run want {FEW}: add lines to {where}, {when}"
+        yield f"it samples {prompts}, and rules that stop a run want {FEW}: {way_out}"
 
 
 def _on_sampling(known: Training) -> Iterator[str]:
