@@ -98,7 +98,7 @@ def test_a_layout_is_chosen_or_seen_and_the_reason_told(tmp_path: Path) -> None:
     (tmp_path / "b").mkdir()
     nothing, reason = choose_layout("auto", tmp_path / "b")
     assert nothing is None
-    assert "layout: NAME" in reason
+    assert f"above any glob, `{{path: {tmp_path / 'b'}, layout: NAME}}`" in reason
 
 
 @pytest.mark.parametrize("layout", ["simpltuner", 3, {"a": {}, "b": {}}, None, ["simpletuner"]])
