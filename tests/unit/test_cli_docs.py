@@ -18,7 +18,7 @@ from watcher.record import runs
 PAGE = (ROOT / "docs/commands.md").read_text()
 OPEN = {
     *("metrics", "reasons", "numbers", "problems", "summary", "processes", "others", "deltas_baseline", "faults"),
-    *("categories", "trainer"),
+    *("categories", "logged"),
 }
 """Values whose keys are names of other things: metrics, reasons, places, scorers, categories."""
 VALUES = {
