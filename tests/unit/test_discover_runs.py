@@ -103,7 +103,8 @@ def test_a_layout_is_chosen_or_seen_and_the_reason_told(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("layout", ["simpltuner", 3, {"a": {}, "b": {}}, None, ["simpletuner"]])
 def test_an_unknown_layout_is_refused_with_those_that_are_known(layout: object) -> None:
-    with pytest.raises(ValidationError, match="known are auto, simpletuner, kohya, ai-toolkit, onetrainer, diffusers, pattern"):
+    known = "known are auto, simpletuner, kohya, ai-toolkit, onetrainer, diffusers, pattern"
+    with pytest.raises(ValidationError, match=known):
         RunSettings.model_validate({"path": "x", "layout": layout})
 
 
