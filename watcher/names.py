@@ -28,3 +28,13 @@ def prefix_of(metric: str) -> str:
 def what_of(metric: str) -> str:
     """Give what stands behind the slash, such as `mean`."""
     return metric.partition("/")[2]
+
+
+def number_of(step: int, *, by_epoch: bool = False) -> str:
+    """Show a number in a column of steps: `900`, or `epoch 3` where that is all that is known."""
+    return f"epoch {step}" if by_epoch else str(step)
+
+
+def place_of(step: int, *, by_epoch: bool = False) -> str:
+    """Say where in a training something stands: `step 900`, or `epoch 3` where that is all that is known."""
+    return f"epoch {step}" if by_epoch else f"step {step}"

@@ -9,11 +9,12 @@ from watcher.discover.matching import Matched, beside, match
 from watcher.discover.observe import Hint, Observer
 from watcher.discover.plain import Plain
 from watcher.discover.runs import FoundRun, RunSettings, find_in, find_runs, merged
-from watcher.discover.scan import FoundFile, scan
+from watcher.discover.scan import BY_EPOCH, FoundFile, is_apart, scan, set_apart
 from watcher.discover.tables import PICTURES, is_picture
 from watcher.discover.watching import Watching, searching, watching
 
 __all__ = [
+    "BY_EPOCH",
     "LAYOUTS",
     "PICTURES",
     "Answer",
@@ -38,11 +39,13 @@ __all__ = [
     "find_in",
     "find_runs",
     "is_event_file",
+    "is_apart",
     "is_picture",
     "match",
     "merged",
     "read_captions",
     "scan",
     "searching",
+    "set_apart",
     "watching",
 ]

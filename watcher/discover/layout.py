@@ -30,7 +30,8 @@ class Facts:
     """What a file's name says of a sample."""
 
     step: int
-    """The optimizer step; where a name holds only an epoch, that epoch, until `Layout.dated` knows better."""
+    """The optimizer step; where a name holds only an epoch, that epoch, until `Layout.dated` knows better: then
+    `by_epoch` is set."""
     key: str
     """What names its prompt: a slug or an index."""
     index: int = 0
@@ -41,6 +42,8 @@ class Facts:
     """Width and height in pixels that its name claims."""
     stream: str = ""
     """Which of the trainings that share the folder wrote it."""
+    by_epoch: bool = False
+    """Whether the step is only the number of an epoch, as nothing has told the optimizer step."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ LATER = ("checkpoint", "scale_lr", "set_lr", "run")
 CAREFUL = {"prompts": 8, "complete": True}
 """What rules that stop a run need by default."""
 ONE = Span(amount=1, unit="evaluations")
-FORMAT = 1
+FORMAT = 2
 """Raise it when `State`, or what moves it, changes: stored states are then not gone on with but replayed."""
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 

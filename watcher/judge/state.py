@@ -38,6 +38,8 @@ class Point:
     """Of the main scorer."""
     others: Mapping[str, str] = field(default_factory=dict)
     """Identities of further scorers, by their names."""
+    by_epoch: bool = False
+    """Its step is only the number of an epoch: it counts as none where steps are counted."""
 
     def identity_of(self, scorer: str) -> str:
         """Give the identity of a scorer; empty where it has no score in this evaluation."""
@@ -74,6 +76,8 @@ class State:
     """Wall time of the present attempt's first output."""
     last_at: float = 0.0
     """Wall time of the last output so far."""
+    epochs: tuple[int, ...] = ()
+    """Those of `steps` that are numbers of epochs."""
 
     def to_json(self) -> dict[str, Any]:
         """Give the state for the store."""
@@ -83,7 +87,7 @@ class State:
     def from_json(value: Mapping[str, Any]) -> State:
         """Read a state from the store, which may keep more beside it."""
         mine = {field.name: value[field.name] for field in fields(State) if field.name in value}
-        return State(**{**mine, "steps": tuple(value["steps"])})
+        return State(**{**mine, "steps": tuple(value["steps"]), "epochs": tuple(value.get("epochs", ()))})
 
 
 def replay(rule: Rule, points: Sequence[Point]) -> tuple[State, list[tuple[Point, State, Verdict]]]:
@@ -101,10 +105,10 @@ def advance(rule: Rule, state: State, point: Point) -> tuple[State, Verdict]:
     state = replace(state, seen=state.seen + 1, needed=_needed(rule.for_), last_at=point.last_at)
     for gate in rule.after:
         if (reached := _progress(state, point)[gate.unit]) is None:
-            return _unknown(state, _no_epoch(rule, gate))
+            return _unknown(state, _not_told(rule, "after", gate))
         if reached < gate.amount:
             return replace(state, reason=f"not judged before {gate}"), Verdict(rule.name, None, f"before {gate}")
-    verdict = judge(rule, point)
+    verdict = _uncountable(rule, point) or judge(rule, point)
     if verdict.value is None:
         return _unknown(state, verdict)
     state = replace(state, unknowns=0, way_out="")
@@ -138,7 +142,7 @@ def _began(state: State, point: Point) -> State:
 def _progress(state: State, point: Point) -> Mapping[str, float | None]:
     """Say how far the run is at an evaluation, in each unit of a gate."""
     return {
-        "steps": float(point.step),
+        "steps": None if point.by_epoch else float(point.step),
         "evaluations": float(state.seen),
         "seconds": point.last_at - state.origin,
         "epochs": point.epoch,
@@ -184,9 +188,21 @@ _COMPLETE = (
 )
 
 
-def _no_epoch(rule: Rule, gate: Span) -> Verdict:
-    reason = f"cannot judge: no epoch is known for `after: {gate}`"
-    return Verdict(rule.name, None, reason, way_out="write `after` in steps, evaluations or time")
+def _uncountable(rule: Rule, point: Point) -> Verdict | None:
+    """Say which span of a rule counts steps where an evaluation is known by its epoch only, or None."""
+    spans = {"for": rule.for_, "clear": rule.clear} if point.by_epoch else {}
+    return next((_not_told(rule, key, span) for key, span in spans.items() if span.unit == "steps"), None)
+
+
+def _not_told(rule: Rule, key: str, span: Span) -> Verdict:
+    """Say that an evaluation has no epoch, or no step, to compare a span with."""
+    if span.unit == "epochs":
+        reason = f"cannot judge: no epoch is known for `{key}: {span}`"
+        return Verdict(rule.name, None, reason, way_out=f"write `{key}` in steps, evaluations or time")
+    reason = f"cannot judge: only the epoch is known, and no step for `{key}: {span}`"
+    units = "epochs, evaluations or time" if key == "after" else "evaluations or time"
+    way_out = f"write `{key}` in {units}; or let the trainer log to TensorBoard, by which epochs have steps"
+    return Verdict(rule.name, None, reason, way_out=way_out)
 
 
 def _other_model(rule: Rule, point: Point) -> Verdict | None:
@@ -213,9 +229,10 @@ def _same_model(model: str, name: str) -> bool:
 
 def _counted(rule: Rule, state: State, point: Point, verdict: Verdict) -> tuple[State, Verdict]:
     if state.count == 0:
-        state = replace(state, since_step=point.step, since_at=point.last_at, steps=())
+        state = replace(state, since_step=point.step, since_at=point.last_at, steps=(), epochs=())
     steps = (*state.steps, point.step)[-SHOWN:]
-    state = replace(state, count=state.count + 1, clears=0, steps=steps)
+    epochs = tuple(one for one in (*state.epochs, *[point.step] * point.by_epoch) if one in steps)
+    state = replace(state, count=state.count + 1, clears=0, steps=steps, epochs=epochs)
     held = _reached(rule.for_, state.count, point.step - state.since_step, point.last_at - state.since_at)
     now: Literal["firing", "pending"] = "firing" if held or state.state == "firing" else "pending"
     reason = f"{verdict.reason}, {_row(state)}"
@@ -225,7 +242,7 @@ def _counted(rule: Rule, state: State, point: Point, verdict: Verdict) -> tuple[
 def _cleared(rule: Rule, state: State, point: Point, verdict: Verdict) -> tuple[State, Verdict]:
     if state.clears == 0:
         state = replace(state, clear_step=point.step, clear_at=point.last_at)
-    state = replace(state, count=0, steps=(), clears=state.clears + 1, reason=verdict.reason)
+    state = replace(state, count=0, steps=(), epochs=(), clears=state.clears + 1, reason=verdict.reason)
     if state.state == "pending":
         return replace(state, state="inactive"), verdict
     since = (point.step - state.clear_step, point.last_at - state.clear_at)
@@ -243,9 +260,11 @@ def _needed(span: Span) -> int:
 
 
 def _row(state: State) -> str:
-    named = ", ".join(str(step) for step in state.steps)
-    more = "..., " if state.count > len(state.steps) else ""
-    return f"{_ordinal(state.count)} evaluation in a row (step{'s' if state.count > 1 else ''} {more}{named})"
+    steps = [step for step in state.steps if step not in state.epochs]
+    known = {"epoch": [*map(str, state.epochs)], "step": [*map(str, steps)]}  # epochs first: later ones may have steps
+    next(numbers for numbers in known.values() if numbers)[:0] = ["..."] * (state.count > len(state.steps))
+    named = (f"{unit}{'s' * (len(numbers) > 1)} {', '.join(numbers)}" for unit, numbers in known.items() if numbers)
+    return f"{_ordinal(state.count)} evaluation in a row ({', '.join(named)})"
 
 
 def _ordinal(number: int) -> str:

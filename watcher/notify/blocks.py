@@ -113,13 +113,15 @@ def _row(facts: Facts) -> str:
         return ""
     wanted = f" ({needed} are needed)" if isinstance(needed, int) and needed > 1 else ""
     named = ", ".join(str(step) for step in steps[-FIELDS:]) if isinstance(steps, list | tuple) else ""
-    return f"{count} in a row{wanted}" + (f": steps {named}" if named else "")
+    unit = "epochs" if facts.get("by_epoch") else "steps"
+    return f"{count} in a row{wanted}" + (f": {unit} {named}" if named else "")
 
 
 def _step(facts: Facts) -> str:
     attempt = facts.get("attempt")
     again = f" (attempt {attempt})" if isinstance(attempt, int) and attempt > 1 else ""
-    return f"{facts['step']}{again}" if isinstance(facts.get("step"), int) else ""
+    unit = "epoch " if facts.get("by_epoch") else ""
+    return f"{unit}{facts['step']}{again}" if isinstance(facts.get("step"), int) else ""
 
 
 def _checkpoint(facts: Facts) -> str:

@@ -62,6 +62,7 @@ def _insert(db: Connection, sample: Sample, now: float, images: int) -> int:
         step=sample.step,
         variant=sample.variant,
         epoch=sample.epoch,
+        by_epoch=sample.by_epoch,
         state="open",
         history=_is_history(db, sample),
         complete=False,
@@ -245,5 +246,5 @@ def _with_metrics(db: Connection, rows: list[Row[Any]]) -> list[Evaluation]:
 
 def _evaluation(row: Row[Any], values: Mapping[str, float]) -> Evaluation:
     names = ("id", "run_id", "attempt", "step", "variant", "state", "history", "complete", "first_at")
-    more = ("last_at", "epoch", "revision", "identity", "others")
+    more = ("last_at", "epoch", "revision", "identity", "others", "by_epoch")
     return Evaluation(metrics=values, **{name: getattr(row, name) for name in (*names, *more)})

@@ -125,6 +125,7 @@ def _insert(db: Connection, sample: Sample, evaluation: int, *, current: bool = 
             attempt=sample.attempt,
             step=sample.step,
             epoch=sample.epoch,
+            by_epoch=sample.by_epoch,
             variant=sample.variant,
             key=sample.key,
             index=sample.index,
@@ -164,9 +165,9 @@ def known_files(db: Connection, run_id: str) -> dict[Path, tuple[int, float]]:
 
 
 def newest_step(db: Connection, run_id: str) -> int | None:
-    """Give the newest step that is known of a run's current attempt; None before its first sample."""
+    """Give the newest step that is known of a run's current attempt; None before its first, and where epochs count."""
     current = (samples.c.run_id == run_id, samples.c.current, samples.c.attempt == runs.newest_attempt(db, run_id))
-    return db.execute(select(func.max(samples.c.step)).where(*current)).scalar()
+    return db.execute(select(func.max(samples.c.step)).where(*current, samples.c.by_epoch.is_(False))).scalar()
 
 
 def waiting(db: Connection, limit: int) -> list[Sample]:
@@ -221,7 +222,7 @@ def _joined() -> Any:
 
 
 def _sample(row: Row[Any]) -> Sample:
-    names = ("id", "run_id", "attempt", "step", "epoch", "variant", "key", "index", "size", "mtime", "digest")
-    facts = {name: getattr(row, name) for name in (*names, "state", "reason", "wording")}
+    names = ("id", "run_id", "attempt", "step", "epoch", "by_epoch", "variant", "key", "index", "size", "mtime")
+    facts = {name: getattr(row, name) for name in (*names, "digest", "state", "reason", "wording")}
     tile = tuple(row.tile) if row.tile else None
     return Sample(path=Path(row.path), tile=tile, prompt=getattr(row, "text", None), **facts)

@@ -95,7 +95,7 @@ class Closing:
             vectors.retire(db, closed, baselines.serving(db, run.id))
             self._judging.judge(db, run, closed, now)
         self._closed(run)
-        log.info("run %s: step %s closed (%s): %s", run.name, closed.step, because, _brief(closed))
+        log.info("run %s: %s closed (%s): %s", run.name, closed, because, _brief(closed))
         return True
 
     def close(

@@ -194,6 +194,7 @@ def _point(evaluation: Evaluation) -> Point:
         attempt=evaluation.attempt,
         step=evaluation.step,
         epoch=evaluation.epoch,
+        by_epoch=evaluation.by_epoch,
         first_at=evaluation.first_at,
         last_at=evaluation.last_at,
         metrics=evaluation.metrics,

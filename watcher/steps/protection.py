@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from watcher.judge import Rule, State
 from watcher.nouns import SEVERITIES, Evaluation, Notice, Run, Severity
+from watcher.steps.routing import where
 
 NO_BACKEND = "cannot stop: no backend"
 CONTROL = (
@@ -23,14 +24,13 @@ def cannot_judge(run: Run, rule: Rule, state: State, at: Evaluation) -> Notice:
         key=f"{run.id}:{rule.name}:{at.attempt}:{at.step}:blind:{at.revision}",
         severity=quiet,
         title=f"{run.name}: {rule.name} cannot judge",
-        text=f"{state.unknowns} evaluations in a row, the last at step {at.step}, could not be judged: "
+        text=f"{state.unknowns} evaluations in a row, the last at {at}, could not be judged: "
         f"{_bare(state.reason)}. So the rule neither alerts{stops}. Way out: {state.way_out}.",
         run=run.name,
         rule=rule.name,
         kind="protection",
         facts={
-            "step": at.step,
-            "attempt": at.attempt,
+            **where(at),
             "path": str(run.path),
             "mode": rule.mode_for(run),
             "reason": _bare(state.reason),

@@ -105,7 +105,7 @@ def latest(db: Reader) -> dict[str, Evaluation]:
 
 def _evaluation(row: Any, values: Mapping[str, float]) -> Evaluation:
     found = dict(zip(_EVALUATION, row, strict=True))
-    booleans = {name: bool(found[name]) for name in ("history", "complete")}
+    booleans = {name: bool(found[name]) for name in ("history", "complete", "by_epoch")}
     return Evaluation(**{**found, **booleans, "others": json.loads(found["others"]), "metrics": values})
 
 

@@ -83,7 +83,7 @@ class Kohya(Layout):
             return None
         if step is None:
             step = ends.last(written_at)
-        return facts if step is None else replace(facts, step=step)
+        return facts if step is None else replace(facts, step=step, by_epoch=False)
 
     def prompts(self, place: Place) -> Prompts:
         """Read the user's prompt file, else the one that the training samples by, with sd-scripts' numbers."""
