@@ -81,7 +81,7 @@ class Permits:
             return None
         if rule is None or not rule.matches(watched.run):
             return f"rule {rule_name} is no longer there or no longer for this run"
-        if not any(kind == "stop" for kind, _ in rule.actions()):
+        if not rule.does("stop"):
             return f"rule {rule_name} no longer stops runs"
         return "it is only observed now" if rule.mode_for(watched.run) == "observe" else None
 

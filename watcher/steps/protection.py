@@ -19,7 +19,7 @@ NOTHING_STOPS = "no rule stops it; rules with `then: stop` would (docs/rules.md)
 def cannot_judge(run: Run, rule: Rule, state: State, at: Evaluation) -> Notice:
     """Say that a rule could not judge a run's last evaluations, why, and what would let it."""
     quiet: Severity = "info" if rule.severity == "info" else "warning"
-    stops = " nor stops anything" if any(kind == "stop" for kind, _ in rule.actions()) else " nor is it resolved"
+    stops = " nor stops anything" if rule.does("stop") else " nor is it resolved"
     return Notice(
         key=f"{run.id}:{rule.name}:{at.attempt}:{at.step}:blind:{at.revision}",
         severity=quiet,

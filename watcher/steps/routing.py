@@ -85,7 +85,7 @@ def _said(rule: Rule, reason: str) -> dict[str, Any]:
     return {
         "reason": reason,
         "description": rule.description,
-        "metric": rule.when.metric,
+        "metric": rule.metric,
         "sign": rule.when.sign,
     }
 
