@@ -17,6 +17,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "kohya": {},
     "ai-toolkit": {},
     "onetrainer": {},
+    "diffusion-pipe": {},
     "pattern": {"regex": r"samples/(?P<step>\d+)_(?P<key>\w+)\.png"},
     "plain": {},
     "log": {},

@@ -9,7 +9,7 @@ from watcher.judge.condition import Condition
 from watcher.judge.logic import Composed, Not
 from watcher.judge.metrics import known
 from watcher.judge.schema import Rule
-from watcher.names import MAIN, prefix_of, scorer_fault, what_of
+from watcher.names import MAIN, is_trainers, prefix_of, scorer_fault, what_of
 
 FEW_PROMPTS = 16
 """With fewer prompts a mean is so noisy that one in five healthy runs is stopped (simulated)."""
@@ -65,7 +65,7 @@ def _no_gate(rule: Rule) -> Iterator[str]:
 
 def _no_data(rule: Rule) -> Iterator[str]:
     fires = [name for name in ("on_missing", "on_nan") if getattr(rule, name) == "fire"]
-    if _stops(rule) and fires:
+    if _stops(rule) and fires and not all(is_trainers(metric) for metric in rule.when.metrics):
         what = " and ".join(f"`{name}: fire`" for name in fires)
         yield f"stops on images that could not be scored ({what}), which says nothing of the run; let it alert only"
 

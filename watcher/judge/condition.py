@@ -12,7 +12,7 @@ from pydantic import ValidationInfo, field_validator
 
 from watcher.judge import metrics
 from watcher.judge.points import Point
-from watcher.names import MAIN, prefix_of, scorer_fault, what_of
+from watcher.names import MAIN, is_trainers, prefix_of, scorer_fault, what_of
 from watcher.nouns import Verdict
 from watcher.part import Part
 
@@ -119,10 +119,12 @@ class OfMetric(Condition):
             way_out = metrics.known(self.metric).missing
             return unknown(f"{self.metric} is missing", way_out), memory, frozenset({"missing"})
         shown = "NaN" if math.isnan(value) else f"{value:g}"
-        return unknown(f"{self.metric} is {shown}", _NAN), memory, frozenset({"nan"})
+        way_out = _BROKEN if is_trainers(self.metric) else _NAN
+        return unknown(f"{self.metric} is {shown}", way_out), memory, frozenset({"nan"})
 
 
 _NAN = "look at the images: NaN weights leave none that can be scored; `on_nan: fire` lets NaN count as true"
+_BROKEN = "look at the training, whose numbers are broken; `on_nan: fire` lets NaN count as true"
 
 
 class OfHistory(OfMetric):

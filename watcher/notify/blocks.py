@@ -13,7 +13,7 @@ import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from watcher.names import MAIN
+from watcher.names import MAIN, is_trainers
 from watcher.nouns import Notice, Severity
 
 BLOCKS = 50
@@ -91,7 +91,8 @@ def _value(facts: Facts) -> str:
         return ""
     scorer, _, what = metric.partition("/")
     error = _number(values.get(f"{scorer}/stderr")) if what == "mean" else None
-    prompts = _number(values.get(f"{scorer}/prompts", values.get(f"{MAIN}/prompts")))
+    of_images = None if is_trainers(metric) else values.get(f"{MAIN}/prompts")
+    prompts = _number(values.get(f"{scorer}/prompts", of_images))
     over = "" if prompts is None else f" over {prompts:.0f} prompts"
     return f"{metric} {value:.4g}" + ("" if error is None else f" ± {error:.2g}") + over
 

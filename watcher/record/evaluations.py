@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -162,7 +163,10 @@ def close(
         )
     )
     db.execute(delete(metrics).where(metrics.c.evaluation_id == evaluation.id))
-    rows = [{"evaluation_id": evaluation.id, "name": name, "value": v} for name, v in values.items()]
+    rows = [
+        {"evaluation_id": evaluation.id, "name": name, "value": None if math.isnan(v) else v}
+        for name, v in values.items()
+    ]
     if rows:
         db.execute(insert(metrics), rows)
     return get(db, evaluation.id)
@@ -240,7 +244,7 @@ def _with_metrics(db: Connection, rows: list[Row[Any]]) -> list[Evaluation]:
     for start in range(0, len(ids), 500):
         query = select(metrics).where(metrics.c.evaluation_id.in_(ids[start : start + 500]))
         for row in db.execute(query):
-            found[row.evaluation_id][row.name] = row.value
+            found[row.evaluation_id][row.name] = math.nan if row.value is None else row.value
     return [_evaluation(row, found[row.id]) for row in rows]
 
 

@@ -84,6 +84,22 @@ def start_over(db: Connection, run_id: str, step: int, now: float) -> None:
     runs.add_event(db, run_id, "attempt", f"its folder was emptied and begins again at step {step}", now)
 
 
+def went_back(db: Connection, run_id: str, step: int, at: float, now: float) -> bool:
+    """Begin a new attempt where a run logged a step again (wall time), unless its images have told already.
+
+    That is, where it has evaluations from that step on, and all of them are older. Step 0 never begins one.
+    """
+    later = (evaluation_table.c.run_id == run_id, evaluation_table.c.step >= step)
+    query = select(func.max(evaluation_table.c.last_at)).where(*later, evaluation_table.c.state != "superseded")
+    newest = db.execute(query).scalar()
+    if step <= 0 or newest is None or newest >= at:
+        return False
+    evaluations.supersede(db, run_id, step)
+    runs.add_attempt(db, run_id, runs.newest_attempt(db, run_id) + 1, step, now)
+    runs.add_event(db, run_id, "attempt", f"its trainer logged step {step} again: the run went back to it", now)
+    return True
+
+
 def _current(db: Connection, sample: Sample) -> Row[Any] | None:
     place = (sample.run_id, sample.attempt, sample.step, sample.variant, sample.key, sample.index)
     same = [column == value for column, value in zip(_PLACE, place, strict=True)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -156,7 +157,8 @@ def _short(text: str, limit: int = 80) -> str:
 
 
 def _numbers(verdict: Verdict, at: Evaluation) -> Mapping[str, Any]:
-    return {"numbers": dict(verdict.numbers), "metrics": dict(at.metrics)}
+    metrics = {name: value for name, value in at.metrics.items() if math.isfinite(value)}  # JSON knows no others
+    return {"numbers": dict(verdict.numbers), "metrics": metrics}
 
 
 def sentence(text: str) -> str:
