@@ -21,6 +21,7 @@ from watcher.settle import Files
 from watcher.steps.acting import Acting
 from watcher.steps.again import Again
 from watcher.steps.closing import Closing
+from watcher.steps.deciding import Deciding
 from watcher.steps.intake import Intake
 from watcher.steps.judging import Judging
 from watcher.steps.mirroring import Mirroring
@@ -28,6 +29,7 @@ from watcher.steps.numbers import Numbers
 from watcher.steps.protecting import Protecting
 from watcher.steps.routing import Routes
 from watcher.steps.scoring import Scoring
+from watcher.steps.silence import Silence
 from watcher.steps.telling import Telling
 
 
@@ -46,13 +48,15 @@ def assemble(
 
     Without `lookers` the loop itself looks into polled runs too; `mounts` stands in for the system's mount table.
     """
-    routes = Routes(config.notify)
+    routes = Routes(config.notify, rules)
+    postman.use(routes.ways)
     intake = Intake(store, config.runs, Files(config.settle), config.mode, observer.watch, mounts, lookers)
     layouts = Layouts(intake)
     scorer.trainings = Trainings(layouts.trainings)
     scoring = Scoring(store, scorer, Together.of(config.scorers).batch_size, config.settle.max_pixels)
     protecting = Protecting(store, routes, rules, layouts.runs, layouts.processes)
     judging = Judging(rules, routes, layouts.checkpoints)
+    silence = Silence(store, Deciding(routes, layouts.checkpoints), rules, layouts.runs, layouts.processes)
     numbers = Numbers(store, lambda: list(intake.watched.values()), lookers)
     closing = Closing(
         store,
@@ -74,12 +78,12 @@ def assemble(
         store, routes, layouts.backend, layouts.checkpoints, per_hour, permits.forbidden, intake.has_answered
     )
     telling = Telling(store, routes, postman, rules)
-    return Pipeline(intake, numbers, scoring, closing, again, protecting, mirroring, acting, telling)
+    return Pipeline(intake, numbers, scoring, closing, again, silence, protecting, mirroring, acting, telling)
 
 
 def _logged(rules: Sequence[Rule]) -> tuple[str, ...]:
     """Name the trainers' numbers that evaluations get: of those that no layout knows only what rules look at."""
-    used = [rule.when.metric for rule in rules]
+    used = [metric for rule in rules for metric in rule.when.metrics]
     return tuple(dict.fromkeys([LOSS, LEARNING_RATE, GRAD_NORM, *filter(is_trainers, used)]))
 
 

@@ -16,6 +16,7 @@ from watcher.steps.mirroring import Mirroring
 from watcher.steps.numbers import Numbers
 from watcher.steps.protecting import Protecting
 from watcher.steps.scoring import Scoring
+from watcher.steps.silence import Silence
 from watcher.steps.telling import Telling
 
 log = logging.getLogger(__name__)
@@ -32,6 +33,7 @@ class Pipeline:
     scoring: Scoring
     closing: Closing
     again: Again
+    silence: Silence
     protecting: Protecting
     mirroring: Mirroring
     acting: Acting
@@ -50,6 +52,7 @@ class Pipeline:
         self.attempt(self.scoring.advance, now)  # hand waiting samples to the scorer; scores come back as messages
         self.attempt(self.closing.advance, now)  # close whole evaluations: metrics, and what the rules make of them
         self.attempt(self.again.advance, now)  # measure anew what a person wanted scored again
+        self.attempt(self.silence.advance, now)  # judge by the clock what rules say of runs that write nothing
         self.attempt(self.protecting.advance, now)  # see whether what rules would stop could be stopped
         self.attempt(self.acting.advance, now)  # carry out what was decided, and verify it
         self.attempt(self.telling.advance, now)  # deliver notices

@@ -91,7 +91,7 @@ def test_no_text_makes_the_parser_crash(text: str) -> None:
         ({"metric": "clip/mean", "below": math.nan}, "compared with nan"),
         ("clip/maen < 0.2", "unknown metric `clip/maen`; did you mean `clip/mean`?"),
         ("quality > 0.2", "unknown metric `quality`; known are clip/delta_baseline, "),
-        ("trainer/loss > 2", "`trainer/loss` is not available in this version"),
+        ("trainer/lss > 2", "unknown metric `trainer/lss`; did you mean `trainer/loss`?"),
         ({"metric": "clip/mean"}, "give either `below` or `above`"),
         ({"metric": "clip/mean", "below": 0.2, "above": 0.1}, "give either `below` or `above`"),
         ({"metric": "clip/min", "below": 0.2, "confidence": 0.9}, "`confidence` is known for `clip/mean` only"),
