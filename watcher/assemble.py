@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from watcher.act import Backend, Checkpoint, Identity, Output, Process, ProcessBackend, Training, Trainings, identify
-from watcher.config import Config, WatchedRun
+from watcher.config import Config, WatchedRun, reload_rules, rule_files
 from watcher.discover import Lookers, Observer
 from watcher.errors import ActError
 from watcher.judge import Rule
@@ -27,6 +28,7 @@ from watcher.steps.judging import Judging
 from watcher.steps.mirroring import Mirroring
 from watcher.steps.numbers import Numbers
 from watcher.steps.protecting import Protecting
+from watcher.steps.reloading import Reloading
 from watcher.steps.routing import Routes
 from watcher.steps.scoring import Scoring
 from watcher.steps.silence import Silence
@@ -78,7 +80,22 @@ def assemble(
         store, routes, layouts.backend, layouts.checkpoints, per_hour, permits.forbidden, intake.has_answered
     )
     telling = Telling(store, routes, postman, rules)
-    return Pipeline(intake, numbers, scoring, closing, again, silence, protecting, mirroring, acting, telling)
+
+    def adopt(changed: Sequence[Rule]) -> None:
+        for step in (judging, silence, protecting, permits, telling):
+            step.use(changed)
+        closing.look_at(_logged(changed))
+        postman.use(routes.ways)
+
+    files, load = partial(rule_files, config), partial(_load, config)
+    reloading = Reloading(store, routes, files, load, adopt)
+    return Pipeline(
+        reloading, intake, numbers, scoring, closing, again, silence, protecting, mirroring, acting, telling
+    )
+
+
+def _load(config: Config) -> Sequence[Rule]:
+    return reload_rules(config).rules
 
 
 def _logged(rules: Sequence[Rule]) -> tuple[str, ...]:
@@ -92,6 +109,10 @@ class Permits:
 
     def __init__(self, intake: Intake, rules: Sequence[Rule]) -> None:
         self._intake = intake
+        self.use(rules)
+
+    def use(self, rules: Sequence[Rule]) -> None:
+        """Answer by these rules from now on."""
         self._rules = {rule.name: rule for rule in rules}
 
     def forbidden(self, run: Run, rule_name: str) -> str | None:

@@ -15,6 +15,7 @@ from watcher.steps.intake import Intake
 from watcher.steps.mirroring import Mirroring
 from watcher.steps.numbers import Numbers
 from watcher.steps.protecting import Protecting
+from watcher.steps.reloading import Reloading
 from watcher.steps.scoring import Scoring
 from watcher.steps.silence import Silence
 from watcher.steps.telling import Telling
@@ -28,6 +29,7 @@ REMIND = 60.0
 class Pipeline:
     """The steps of the path, in their order; what each leaves undone, the next pass takes up."""
 
+    reloading: Reloading
     intake: Intake
     numbers: Numbers
     scoring: Scoring
@@ -47,6 +49,7 @@ class Pipeline:
         daemon killed anywhere in between goes on from where it was. A step that fails is logged and tried
         again on the next pass; it holds up nothing but itself.
         """
+        self.attempt(self.reloading.advance, now)  # let changed rules take over
         self.attempt(self.intake.advance, now)  # discover runs and settle files: whole samples reach the store
         self.attempt(self.numbers.advance, now)  # take in what the trainers log: loss, learning rate
         self.attempt(self.scoring.advance, now)  # hand waiting samples to the scorer; scores come back as messages

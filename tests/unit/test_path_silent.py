@@ -66,7 +66,7 @@ def test_a_training_that_hangs_is_told_of_once_and_again_when_it_goes_on(world: 
     assert world.decisions() == []
     pass_time(world, 0.2 * HOUR)
     assert world.decisions() == [(1, 500, "firing")]
-    assert world.rule("quiet")["reason"] == "nothing was written for 2.11 h (2 h are allowed)"
+    assert world.rule("quiet")["reason"] == "nothing was written for 2.1 h (2 h are allowed)"
     pass_time(world, 0.5 * HOUR)
     world.restart()
     world.pipeline.silence._find = processes

@@ -81,7 +81,7 @@ def alert(
         key=f"{run.id}:{rule.name}:{at.attempt}:{at.step}:firing:{number}",
         severity=rule.severity,
         title=f"{run.name}: {rule.name} at {at}",
-        text=" ".join(part for part in [*said, LIMITS_OF_THE_NUMBER] if part),
+        text=" ".join(part for part in [*said, LIMITS_OF_THE_NUMBER if rule.metric else ""] if part),
         run=run.name,
         rule=rule.name,
         kind="alert",

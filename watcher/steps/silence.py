@@ -99,7 +99,7 @@ class Silence:
             self._find(run, now, everything())
         except ActError:
             return False
-        with self._store.change("silence") as db:
+        with self._store.change("seen") as db:
             runs.set_fact(db, SEEN + run.id, True, now)
         return True
 
