@@ -7,24 +7,26 @@ Prompts are a fixed library of 24, each with a level of its own (spread .04), an
 
 from __future__ import annotations
 
-import argparse
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.common import Figure, parser, report
 from watcher.judge import Mark, Pairs, Point, Reference, Rule, State, advance
 
 PAGE = Path(__file__).parents[1] / "docs" / "rules.md"
 BLOCK = re.compile(r"(?<=<!-- made by benchmarks/false_alarms.py -->\n)(?:\|.*\n)*")
-PROMPTS, EVALUATIONS, RUNS, SEED = 24, 20, 1000, 1
+PROMPTS, EVALUATIONS, RUNS, SEED = 24, 20, 400, 1
 REFERENCES = ("baseline", "best", "previous")
 SETTINGS = ((0.01, 1), (0.01, 3), (0.001, 1), (0.001, 3))
 """`p`, and how many in a row."""
+MOST, LEAST = 5.0, 95.0
+"""Percent of runs that `worse-than-base-model` may wrong, and of runs that fall that it has to tell of."""
 Array = NDArray[np.float64]
 
 
@@ -74,37 +76,57 @@ def rate(reference: str, p: float, row: int, fall: float, runs: int) -> float:
     return sum(fires(rule, scores) for scores in drawn(runs, fall)) / runs
 
 
-def rows(runs: int) -> Iterator[Mapping[str, object]]:
-    """Give the rates of every setting: of runs that stay as they are, and of runs that fall by 0.02."""
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """In what share of runs a rule fires."""
+
+    reference: str
+    p: float
+    row: int
+    same: float
+    """Of runs that stay as they are."""
+    fallen: float
+    """Of runs that fall by 0.02."""
+
+
+def rates(runs: int) -> Iterator[Rate]:
+    """Give the rates of every setting."""
     for p, row in SETTINGS:
         for reference in REFERENCES:
             same, fallen = (rate(reference, p, row, fall, runs) for fall in (0.0, 0.02))
-            yield {"reference": reference, "p": p, "row": row, "same": same, "fallen": fallen}
+            yield Rate(reference, p, row, same, fallen)
 
 
-def table(found: Sequence[Mapping[str, object]]) -> str:
+def table(found: Sequence[Rate]) -> str:
     """Lay the rates out as they stand in docs/rules.md."""
     head = "| compared with | `p` | in a row | fires in runs that stay the same | fires in runs that fall by 0.02 |\n"
     lines = [
-        f"| `{one['reference']}` | {one['p']} | {one['row']} | {100 * float(str(one['same'])):.1f} % "
-        f"| {100 * float(str(one['fallen'])):.1f} % |\n"
+        f"| `{one.reference}` | {one.p} | {one.row} | {100 * one.same:.1f} % | {100 * one.fallen:.1f} % |\n"
         for one in found
     ]
     return head + "|---|---|---|---|---|\n" + "".join(lines)
 
 
-def main(argv: Sequence[str]) -> int:
-    """Print the table; with `--keep` write it into the documentation."""
-    options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--runs", type=int, default=RUNS, help="runs for each setting")
-    options.add_argument("--keep", action="store_true", help="write the table into docs/rules.md")
-    chosen = options.parse_args(argv)
-    found = table(list(rows(chosen.runs)))
-    print(found, end="")
-    if chosen.keep:
-        PAGE.write_text(BLOCK.sub(lambda _: found, PAGE.read_text(encoding="utf-8")), encoding="utf-8")
-    return 0
+def figures(found: Sequence[Rate]) -> Iterator[Figure]:
+    """Give the rates; those of the ready rule `worse-than-base-model` have budgets."""
+    for one in found:
+        ready = (one.reference, one.p, one.row) == ("baseline", 0.01, 3)
+        what = f"{one.reference}, p {one.p}, {one.row} in a row: fires in runs that"
+        yield Figure(f"{what} stay the same", 100 * one.same, "%", most=MOST if ready else None)
+        yield Figure(f"{what} fall by 0.02", 100 * one.fallen, "%", least=LEAST if ready else None)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Simulate, print, judge; with `--keep` write the table into the documentation."""
+    made = parser(__doc__)
+    made.add_argument("--runs", type=int, default=RUNS, help="Runs for each setting.")
+    made.add_argument("--keep", action="store_true", help="Write the table into docs/rules.md.")
+    given = made.parse_args(argv)
+    found = list(rates(2 if given.quick else given.runs))
+    if given.keep:
+        PAGE.write_text(BLOCK.sub(lambda _: table(found), PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    return report("false_alarms", list(figures(found)), given, {"runs": given.runs, "table": table(found)})
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -75,7 +75,7 @@ def test_a_rule_that_is_added_is_judged_and_one_that_is_gone_is_not(world: World
 )
 def test_an_invalid_set_is_refused_told_of_once_and_the_old_one_stays(world: World, broken: str, fault: str) -> None:
     write(world, broken)
-    write(world, broken + "\n# and another comment")
+    write(world, broken)  # the same once more: the file is another, its faults are not
     assert notices(world) == ["changed rules are refused, those from before stay"]
     with world.store.read() as db:
         (text,) = db.exec_driver_sql(

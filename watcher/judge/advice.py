@@ -80,7 +80,7 @@ def _repeated(rule: Rule) -> Iterator[str]:
     if _stops(rule) and tests and (_in_a_row(rule) < 3 or any(one.p > 0.01 for one in tests)):
         yield (
             f"stops by a test that is repeated at every evaluation: `p: {tests[0].p:g}` is of one of them, and a run "
-            "is wronged more often (docs/rules.md has the rates); use `for: 3 evaluations` or more, and `p: 0.01` or less"
+            "is wronged more often (docs/rules.md has the rates); use `for: 3 evaluations`, and `p: 0.01` or less"
         )
 
 

@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
+from functools import cached_property
 from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -134,7 +135,7 @@ class Rule(Part):
                 raise ValueError(f"`{name}` has no meaning with `silent`, which looks at no evaluation; leave it out")
         return self
 
-    @property
+    @cached_property
     def hash(self) -> str:
         """Identify what the rule decides by: a rule with the same hash keeps its states."""
         said = dict.fromkeys(("description", "severity", "then", "repeat", "mode", "runs"), True)

@@ -7,7 +7,7 @@ computed afresh from the store are the same.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 from watcher.judge.condition import EARLY, NOTHING, Judged, Memory, Terms
@@ -65,14 +65,17 @@ class State:
     """It still fired, at the last evaluation that was judged, for as long as `escalate` says."""
 
     def to_json(self) -> dict[str, Any]:
-        """Give the state for the store."""
-        return asdict(self)
+        """Give the state for the store; what the condition remembers is JSON already."""
+        return {name: getattr(self, name) for name in _NAMES}
 
     @staticmethod
     def from_json(value: Mapping[str, Any]) -> State:
         """Read a state from the store, which may keep more beside it."""
-        mine = {field.name: value[field.name] for field in fields(State) if field.name in value}
+        mine = {name: value[name] for name in _NAMES if name in value}
         return State(**{**mine, "steps": tuple(value["steps"]), "epochs": tuple(value.get("epochs", ()))})
+
+
+_NAMES = tuple(field.name for field in fields(State))
 
 
 def replay(rule: Rule, points: Sequence[Point]) -> tuple[State, list[tuple[Point, State, Verdict]]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from functools import cached_property
 
 from sqlalchemy import Connection
 
@@ -15,18 +15,19 @@ from watcher.record import baselines, evaluations, runs, samples
 from watcher.record.scores import scores_of
 
 
-@dataclass(frozen=True, slots=True)
 class Stored:
-    """What stands beside one evaluation in the store."""
+    """What stands beside one evaluation in the store; each thing is read once, however many rules ask for it."""
 
-    db: Connection
-    evaluation: Evaluation
+    def __init__(self, db: Connection, evaluation: Evaluation) -> None:
+        self._db = db
+        self._evaluation = evaluation
+        self._scores: dict[str, Mapping[str, float]] = {}
 
     def baseline(self, metric: str) -> Reference | None:
         """Give what the run's baseline has of a metric, where the same model scored it; None where it has nothing."""
-        base = baselines.of(self.db, self.evaluation.run_id)
+        base = self.base
         scorer = prefix_of(metric)
-        if base is None or not (scorer_fault(scorer) or _same_model(base, self.evaluation, scorer)):
+        if base is None or not (scorer_fault(scorer) or _same_model(base, self._evaluation, scorer)):
             return None
         value = base.metrics.get(metric, math.nan)
         return Reference(value, base.step) if math.isfinite(value) else None
@@ -37,20 +38,29 @@ class Stored:
         if isinstance(other, Pairs):
             return other
         name = _named(mark, other)
-        if not _same_model(other, self.evaluation, scorer):
+        if not _same_model(other, self._evaluation, scorer):
             return Pairs(lack=f"{name} was scored by another model", way_out="score it again (`watcher score --again`)")
-        now, then = (by_prompt(self.db, one, scorer) for one in (self.evaluation, other))
+        now, then = self._now(scorer), by_prompt(self._db, other, scorer)
         return Pairs([now[prompt] - then[prompt] for prompt in now if prompt in then], name)
+
+    @cached_property
+    def base(self) -> Evaluation | None:
+        """Give what the run is compared with, where there is something."""
+        return baselines.of(self._db, self._evaluation.run_id)
+
+    def _now(self, scorer: str) -> Mapping[str, float]:
+        if scorer not in self._scores:
+            self._scores[scorer] = by_prompt(self._db, self._evaluation, scorer)
+        return self._scores[scorer]
 
     def _other(self, mark: Mark) -> Evaluation | Pairs:
         if mark.kind == "run":
             return self._of_run(mark.run)
         if mark.kind == "baseline":
-            found = baselines.of(self.db, self.evaluation.run_id)
-            return found or Pairs(
+            return self.base or Pairs(
                 lack="the run has no baseline", way_out="choose one with `watcher baseline set RUN --step N`"
             )
-        found = evaluations.of_attempt(self.db, self.evaluation.run_id, mark.attempt, mark.step)
+        found = evaluations.of_attempt(self._db, self._evaluation.run_id, mark.attempt, mark.step)
         return found or Pairs(lack=f"step {mark.step} is no longer there")
 
     def _of_run(self, name: str) -> Evaluation | Pairs:
@@ -58,15 +68,15 @@ class Stored:
 
         So a replay finds the same one, although that run may have gone on since.
         """
-        known = [run for run in runs.all_runs(self.db) if run.name == name and run.id != self.evaluation.run_id]
+        known = [run for run in runs.all_runs(self._db) if run.name == name and run.id != self._evaluation.run_id]
         if len(known) != 1:
             lack = f"{len(known) or 'no'} runs are called {name}"
             return Pairs(lack=lack, way_out="name one other run that the watcher knows (`watcher status`)")
-        found = evaluations.nearest(self.db, known[0].id, self.evaluation.step, self.evaluation.last_at)
+        found = evaluations.nearest(self._db, known[0].id, self._evaluation.step, self._evaluation.last_at)
         return found or Pairs(lack=f"run {name} has no evaluation that is older than this one")
 
 
-def point(db: Connection, evaluation: Evaluation) -> Point:
+def point(db: Connection, evaluation: Evaluation, beside: Stored | None = None) -> Point:
     """Give an evaluation as rules see it."""
     return Point(
         attempt=evaluation.attempt,
@@ -79,7 +89,7 @@ def point(db: Connection, evaluation: Evaluation) -> Point:
         complete=evaluation.complete,
         identity=evaluation.identity,
         others=evaluation.others,
-        beside=Stored(db, evaluation),
+        beside=beside or Stored(db, evaluation),
     )
 
 

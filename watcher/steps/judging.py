@@ -10,9 +10,9 @@ from sqlalchemy import Connection
 
 from watcher.judge import BLIND, Point, Rule, Silent, State, advance, replay
 from watcher.nouns import Evaluation, Run, Verdict
-from watcher.record import baselines, evaluations, judgements
+from watcher.record import evaluations, judgements
 from watcher.steps.acting import Checkpoints
-from watcher.steps.beside import point
+from watcher.steps.beside import Stored, point
 from watcher.steps.deciding import Case, Deciding
 from watcher.steps.routing import Routes
 
@@ -83,13 +83,14 @@ class _History:
         self._run = run
         self._number = number
         self._newest = newest
+        self._beside = Stored(db, newest)
         self._follows = closed.id == newest.id and closed.revision == 1
 
     def judged(self, rule: Rule, known: Mapping[str, Any]) -> tuple[State, Verdict]:
         """Move the stored state on by the newest evaluation where that is the same as a replay; else replay."""
         same = known.get("points") == self._number - 1 and known.get("base", "") == self.base(rule)
         if self._follows and same:
-            return advance(rule, State.from_json(known), point(self._db, self._newest))
+            return advance(rule, State.from_json(known), self._point)
         return self.replayed(rule)
 
     def replayed(self, rule: Rule) -> tuple[State, Verdict]:
@@ -102,12 +103,16 @@ class _History:
         return self._baseline if rule.when.needs_baseline else ""
 
     @cached_property
+    def _point(self) -> Point:
+        return point(self._db, self._newest, self._beside)
+
+    @cached_property
     def _points(self) -> list[Point]:
         return [point(self._db, one) for one in evaluations.judged(self._db, self._run.id)]
 
     @cached_property
     def _baseline(self) -> str:
-        found = baselines.of(self._db, self._run.id)
+        found = self._beside.base
         return "" if found is None else f"{found.id}:{found.revision}:{found.identity}"
 
 
