@@ -6,6 +6,7 @@ A picture's cosine stands in its PNG text, so what a test writes to disk is what
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import time
@@ -18,6 +19,7 @@ import yaml
 from PIL import Image, PngImagePlugin
 from sqlalchemy import Connection
 
+from watcher import inside
 from watcher.assemble import assemble
 from watcher.config import load_config, load_config_rules, state_folder
 from watcher.discover import Observer
@@ -88,11 +90,13 @@ class ScriptedScorer:
 
 def _scores(job: Job, name: str) -> list[Score]:
     """Give what a scorer says of an image; nothing of one that has no cosine of a further scorer in it."""
-    if not job.path.exists():
+    try:
+        data = inside.read_bytes(job.path)
+    except FileNotFoundError:
         return [Score(job.sample_id, "", None, error="the file is gone", scorer=name)]
-    with Image.open(job.path) as image:
+    with Image.open(io.BytesIO(data)) as image:
         text = image.info.get("cosine" if name == "clip" else f"cosine of {name}", "")
-    digest = hashlib.sha256(job.path.read_bytes()).hexdigest()
+    digest = hashlib.sha256(data).hexdigest()
     if text == "nan":
         error = "the model gave nan instead of a number"
         return [Score(job.sample_id, digest, None, error=error, scorer=name)]

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from tests import aitoolkit, kohya, onetrainer, simpletuner
+from tests import aitoolkit, diffusers_logs, diffusionpipe, kohya, musubi, onetrainer, simpletuner
 from tests.contract.sample_names import TRAINERS
 from watcher.discover import LAYOUTS, RunSettings, find_in
 from watcher.discover.layouts import choose_layout
@@ -47,11 +47,36 @@ def a_onetrainer(folder: Path) -> Path:
     return folder
 
 
+def a_musubi(folder: Path) -> Path:
+    musubi.put_samples(folder, "wanlora", NOW, 0.3, step=500)
+    musubi.put_own_weights(folder, "wanlora", NOW + 60, NOW - 60)
+    return folder
+
+
+def a_diffusers(folder: Path) -> Path:
+    script = diffusers_logs.Script(folder, "dreambooth-lora", NOW, diffusers_logs.ONE)
+    script.log(20)
+    script.show("validation", diffusers_logs.shades(4), 1, NOW + 21)
+    script.close()
+    diffusers_logs.put_checkpoint(folder, 20, NOW + 22)
+    return folder
+
+
+def a_diffusionpipe(folder: Path) -> Path:
+    run = diffusionpipe.begin(folder, NOW)
+    diffusionpipe.log(run, NOW, {10: 0.5, 20: 0.25})
+    diffusionpipe.checkpoint(run, 20, NOW + 30)
+    return run
+
+
 MINIATURES: dict[str, Callable[[Path], Path]] = {
     "simpletuner": a_simpletuner,
     "kohya": a_kohya,
     "ai-toolkit": an_aitoolkit,
     "onetrainer": a_onetrainer,
+    "musubi": a_musubi,
+    "diffusers": a_diffusers,
+    "diffusion-pipe": a_diffusionpipe,
 }
 """What each trainer leaves behind in its folder, in small; gives the folder of the run."""
 
@@ -97,4 +122,4 @@ def test_a_folder_of_two_trainers_is_nobodys_and_says_what_to_do(tmp_path: Path)
     assert layout is None
     assert reason.startswith("looks like kohya (has samples of portrait")
     assert "and onetrainer (" in reason
-    assert reason.endswith("set `layout:`")
+    assert reason.endswith("layout: kohya}`, or `layout: onetrainer`")

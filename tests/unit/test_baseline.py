@@ -98,6 +98,7 @@ def test_step_0_is_the_baseline_where_nothing_else_is(world: World) -> None:
         "step": 0,
         "variant": "",
         "chosen": False,
+        "by_epoch": False,
         "closed": True,
     }
 

@@ -13,12 +13,13 @@ from tests.contract.rooms import ROOT
 from tests.worlds import World
 from watcher.cli.app import app
 from watcher.demo.stage import CLIP
-from watcher.record import runs
+from watcher.names import LOSS
+from watcher.record import runs, scalars
 
 PAGE = (ROOT / "docs/commands.md").read_text()
 OPEN = {
     *("metrics", "reasons", "numbers", "problems", "summary", "processes", "others", "deltas_baseline", "faults"),
-    *("categories", "trainer"),
+    *("categories", "logged"),
 }
 """Values whose keys are names of other things: metrics, reasons, places, scorers, categories."""
 VALUES = {
@@ -45,6 +46,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     world.put(300, {"stranger": 0.1})
     world.go(3600)
     with world.store.change("test") as db:
+        (run,) = runs.all_runs(db)
+        scalars.take_in(db, run.id, world.run / "log", {}, [scalars.Number(LOSS, 100, 0.5, 1.0)])
         told = {"state": "running", "pid": 1, "host": "elsewhere", "created": 1.0}
         runs.set_fact(db, "daemon", told, 1.0)
         runs.set_fact(db, "scorer", {"state": "ok", "reason": "", "others": {}, "faults": {}}, 1.0)
@@ -78,7 +81,7 @@ def test_the_keys_of_status_are_those_of_the_page(world: World) -> None:
 
 def test_the_keys_of_show_are_those_of_the_page(world: World) -> None:
     found = here("show", "run", "--json", "-c", world.folder / "watcher.yaml").json
-    assert all(found[name] for name in ("evaluations", "decisions", "actions", "events"))
+    assert all(found[name] for name in ("logs", "evaluations", "decisions", "actions", "events"))
     assert keys(found) - VALUES == documented("show") - VALUES
 
 

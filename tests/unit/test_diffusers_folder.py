@@ -12,7 +12,18 @@ from PIL import Image
 
 from tests import aitoolkit, kohya, onetrainer, simpletuner
 from tests.contract.registries import make
-from tests.diffusers import CONTROL, DISTILLED, MANY, ONE, WITHIN, Script, put_checkpoint, put_edit, put_prompts, shades
+from tests.diffusers_logs import (
+    CONTROL,
+    DISTILLED,
+    MANY,
+    ONE,
+    WITHIN,
+    Script,
+    put_checkpoint,
+    put_edit,
+    put_prompts,
+    shades,
+)
 from watcher.discover import FoundRun, Place, RunSettings, choose_layout, scan
 from watcher.discover.diffusers import Diffusers
 

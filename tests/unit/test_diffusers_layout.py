@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path, PurePath
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from PIL import Image
 
 from tests.contract.registries import make
-from tests.diffusers import CONTROL, DISTILLED, MANY, ONE, WITHIN, Script, put_edit, put_prompts, shades
+from tests.diffusers_logs import CONTROL, DISTILLED, MANY, ONE, WITHIN, Script, put_edit, put_prompts, shades
 from watcher import inside
 from watcher.discover import Facts, FoundRun, Layout, Place, RunSettings, scan
 from watcher.discover.diffusers import Diffusers
@@ -76,6 +77,19 @@ def test_a_script_that_logs_its_step_is_taken_at_its_word(tmp_path: Path, first:
     script.show("validation", shades(4), 100, AT + 99.5)
     script.close()
     assert table(tmp_path) == {("", 100, "0", n): ("a cat", 10 * (n + 1)) for n in range(4)}
+
+
+@pytest.mark.parametrize(
+    ("tracker", "settings", "epoch"), [("dreambooth-lora", ONE, 7.0), ("dreambooth", WITHIN, None), ("x", None, None)]
+)
+def test_without_scalars_epochs_stay_epochs_and_steps_are_none(
+    tmp_path: Path, tracker: str, settings: dict[str, object] | None, epoch: float | None
+) -> None:
+    script = Script(tmp_path, tracker, AT, settings)
+    script.show("validation", shades(4), 7, AT + 50)
+    script.close()
+    run = FoundRun("id", "run", tmp_path, Diffusers(), "", RunSettings(path=str(tmp_path)))
+    assert [(file.facts.step, file.facts.epoch) for file in scan(run)] == [(7, epoch)]
 
 
 def test_of_several_prompts_each_has_its_tile(tmp_path: Path) -> None:
@@ -212,8 +226,27 @@ def test_how_many_pictures_will_come_is_known_where_the_tag_is_validation(tmp_pa
     assert Diffusers().expected(Place(tmp_path / "one")) == 4
     Script(tmp_path / "many", "text2image-fine-tune", AT, MANY).close()
     assert Diffusers().expected(Place(tmp_path / "many")) is None
-    Script(tmp_path / "control", "train_controlnet", AT, CONTROL).close()
-    assert Diffusers().expected(Place(tmp_path / "control")) is None
+    prompts = put_prompts(tmp_path / "prompts.json", ["x"] * 9)
+    assert Diffusers().expected(Place(tmp_path / "many", prompts=prompts)) == 9
+
+
+@pytest.mark.parametrize(
+    ("tracker", "settings", "tiles", "images"),
+    [("train_controlnet", CONTROL, 5, 3 * 4), ("text2image-fine-tune", DISTILLED, 4, 2 * 4)],
+)
+def test_where_tags_are_prompts_the_first_validation_tells_how_many_the_next_will_have(
+    tmp_path: Path, tracker: str, settings: dict[str, object], tiles: int, images: int
+) -> None:
+    script = Script(tmp_path, tracker, time.time(), settings)
+    for step in (100, 200):
+        script.log(step - 1)
+        for tag in ("a ball", "a box", "a box"):
+            script.show(tag, shades(tiles), step, AT + step)
+        assert Diffusers().expected(Place(tmp_path)) == (None if step == 100 else images)
+    script.log(200)
+    script.show("a ball", shades(tiles), 200, AT + 201)
+    assert Diffusers().expected(Place(tmp_path)) == images
+    script.close()
 
 
 def test_facts_of_a_file_are_left_alone() -> None:

@@ -19,7 +19,7 @@ from watcher.discover.diffusers.names import CHECKPOINT, began, is_tracker
 from watcher.discover.simpletuner import SimpleTuner
 
 TRACKERS = {
-    "text2image-fine-tune": "text_to_image/train_text_to_image.py, consistency_distillation/train_lcm_distill_sd_wds",
+    "text2image-fine-tune": "text_to_image/train_text_to_image.py and consistency_distillation/train_lcm_*.py",
     "text2image-fine-tune-sdxl": "text_to_image/train_text_to_image_sdxl.py",
     "dreambooth": "dreambooth/train_dreambooth.py",
     "dreambooth-lora": "dreambooth/train_dreambooth_lora.py",

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.diffusers import MANY, ONE, Script, put_prompts, shades
+from tests.diffusers_logs import MANY, ONE, Script, put_prompts, shades
 from tests.unit.test_diffusers_layout import table
 from watcher.discover import Place
 from watcher.discover.diffusers import Diffusers, running

@@ -152,6 +152,7 @@ def test_epochs_stay_epochs_where_nothing_tells_their_steps(gui: Gui) -> None:
         put_samples(gui.out, "mine", gui.now - 20, 0.3, epoch=number)
         gui.go()
     assert story(gui, "mine") == [(1, number, float(number), "closed") for number in (0, 1, 2)]
+    assert [one["by_epoch"] for one in show(gui.store, "mine")["evaluations"]] == [False, True, True]
 
 
 def test_a_second_start_at_the_same_step_is_a_run_that_went_back(gui: Gui) -> None:
@@ -216,6 +217,7 @@ def test_what_users_are_shown_of_such_a_folder(gui: Gui) -> None:
     assert f"  old ({gui.out}): kohya: has samples of new, old in sample/\n    8 prompts\n" in checked
     found = show(gui.store, "new")
     assert (found["run"]["stream"], found["evaluations"][0]["step"], found["evaluations"][0]["epoch"]) == ("new", 10, 1)
+    assert not found["evaluations"][0]["by_epoch"], "its step is known"
     told = here("show", "new", "-c", gui.folder / "watcher.yaml").out
     assert [line.split()[:4] for line in told.splitlines() if line.startswith(("attempt", "1 "))] == [
         ["attempt", "step", "epoch", "variant"],

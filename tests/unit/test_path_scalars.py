@@ -88,10 +88,10 @@ def test_nan_is_kept_fires_where_a_rule_says_so_and_is_null_in_json(world: Train
     assert world.alerts() == ["run: high-loss at step 100"]
     config = world.folder / "watcher.yaml"
     found = here("status", "--json", "-c", config).json["runs"][0]
-    assert (found["metrics"][LOSS], found["trainer"], found["trainer_step"]) == (None, {LOSS: None}, 100)
+    assert (found["metrics"][LOSS], found["logged"], found["logged_step"]) == (None, {LOSS: None}, 100)
     shown = here("show", "run", "--json", "-c", config).json
     assert shown["evaluations"][0]["metrics"][LOSS] is None
-    assert [(one["name"], one["step"], one["value"]) for one in shown["trainer"]] == [(LOSS, 100, None)]
+    assert [(one["name"], one["step"], one["value"]) for one in shown["logs"]] == [(LOSS, 100, None)]
     assert "its trainer logs trainer/loss nan at step 100" in here("show", "run", "-c", config).out
 
 
@@ -137,7 +137,7 @@ def test_a_loss_that_begins_again_lower_down_begins_an_attempt_before_any_image_
     world.go(SELDOM)
     assert world.story() == [(1, 100, 1.0, "closed"), (1, 200, 2.0, "superseded")]
     found = status(world.store, world.now)["runs"][0]
-    assert (found["attempt"], found["step"], found["trainer_step"]) == (2, 100, 111)
+    assert (found["attempt"], found["step"], found["logged_step"]) == (2, 100, 111)
     world.sample(200)
     assert world.metrics(200) == {LOSS: 0.75}
     assert world.story()[-1] == (2, 200, 2.0, "closed")

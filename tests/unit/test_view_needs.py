@@ -35,6 +35,7 @@ def run(name: str = "flux", **more: Any) -> dict[str, Any]:
         "pending": 0,
         "held": False,
         "rules": [],
+        "logged": {},
         "unprotected": [],
         "enforced": False,
         "stopped": False,

@@ -40,8 +40,8 @@ def _print(found: dict[str, Any], *, with_images: bool) -> None:
         say(out, f"unprotected: {line}")
     if run["hold"]:
         say(out, run["hold"], style="yellow")
-    if found["trainer"]:
-        say(out, f"its trainer logs {logged(found['trainer'])}")
+    if found["logs"]:
+        say(out, f"its trainer logs {logged(found['logs'])}")
     if found["evaluations"]:
         out.print(evaluations(found["evaluations"], out))
     else:

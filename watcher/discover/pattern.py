@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path, PurePath
 from typing import ClassVar, Literal
 
@@ -99,7 +100,7 @@ class Pattern(Layout):
 
     def parse(self, relative: PurePath) -> Facts | None:
         """Match the whole relative path; numbers that cannot be stored are none."""
-        match = re.fullmatch(self.regex, relative.as_posix())
+        match = _compiled(self.regex).fullmatch(str(relative))
         if match is None:
             return None
         found = match.groupdict()
@@ -173,7 +174,12 @@ class Pattern(Layout):
 
     @property
     def _groups(self) -> Mapping[str, int]:
-        return re.compile(self.regex).groupindex
+        return _compiled(self.regex).groupindex
+
+
+@lru_cache(maxsize=256)
+def _compiled(regex: str) -> re.Pattern[str]:
+    return re.compile(regex)
 
 
 @dataclass(frozen=True)

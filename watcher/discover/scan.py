@@ -42,25 +42,25 @@ def scan(
     """
     if run.layout is None:
         return
-    # A million files: what is the same for all comes first.
-    place, above = run.place, len(str(run.path).rstrip("/")) + 1
-    for folder in run.layout.sample_folders(run.path):
+    # There may be a million files: what is the same for all of them comes first.
+    layout, stream, place, above = run.layout, run.stream, run.place, len(str(run.path).rstrip("/")) + 1
+    for folder in layout.sample_folders(run.path):
         if not Path(os.path.realpath(folder)).is_relative_to(run.path):
             continue
         for entry in _files(folder):
-            if run.layout.in_event_files and events.is_event_file(entry.name):
-                yield from _embedded(run, run.layout, entry, before or {})
+            if layout.in_event_files and events.is_event_file(entry.name):
+                yield from _embedded(run, layout, entry, before or {})
                 continue
             old = before.get(entry.path) if before else None
             if old is not None and (entry.path in trusted or _is_same(entry, old)):
                 yield old
                 continue
-            facts = run.layout.parse(PurePath(entry.path[above:]))
-            if facts is None or facts.stream != run.stream or not _is_text(entry.path):
+            facts = layout.parse(PurePath(entry.path[above:]))
+            if facts is None or facts.stream != stream or not _is_text(entry.path):
                 continue
-            found = _found(entry, facts)
-            if found and (dated := run.layout.dated(place, facts, found.mtime_ns / 1e9)):
-                yield found if dated is facts else replace(found, facts=dated)
+            info = _stat(entry)
+            if info and (dated := layout.dated(place, facts, info.st_mtime_ns / 1e9)):
+                yield FoundFile(Path(entry.path), info.st_size, info.st_mtime_ns, dated)
 
 
 def _embedded(
@@ -146,11 +146,6 @@ def _files(folder: Path) -> Iterator[os.DirEntry[str]]:
                     yield entry
     except OSError:
         return
-
-
-def _found(entry: os.DirEntry[str], facts: Facts) -> FoundFile | None:
-    info = _stat(entry)
-    return None if info is None else FoundFile(Path(entry.path), info.st_size, info.st_mtime_ns, facts)
 
 
 def _stat(entry: os.DirEntry[str]) -> os.stat_result | None:

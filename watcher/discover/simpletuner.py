@@ -127,9 +127,14 @@ class SimpleTuner(Layout):
         return sorted((one for one in found if one), key=lambda one: one.written_at)
 
     def scalar_files(self, place: Place) -> Sequence[Path]:
-        """Give TensorBoard's event files and SimpleTuner's own `training_metrics.jsonl`, which lacks what is NaN."""
-        logs = event_files(_logging_folder(place, find_config(place.folder)))
-        return [*existing(place.folder / METRICS), *logs]
+        """Give TensorBoard's event files and SimpleTuner's own `training_metrics.jsonl`, which lacks what is NaN.
+
+        Trainings with one `logging_dir` outside of their folders write into one folder there: whose is whose, nothing
+        says.
+        """
+        logs = _logging_folder(place, find_config(place.folder))
+        mine = logs is not None and logs.resolve().is_relative_to(place.folder.resolve())
+        return [*existing(place.folder / METRICS), *(event_files(logs) if mine else ())]
 
     def setup(self, place: Place) -> Setup:
         """Read the configuration; TensorBoard's folder is `{logging_dir}/{tracker_project_name}`, by accelerate."""

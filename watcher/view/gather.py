@@ -55,6 +55,8 @@ class Picture:
     """Whose picture it repeats: `prompt KEY`, or `step N`."""
     mask: Tile | None = None
     """What is painted over of its tile before it is scored."""
+    is_cut: bool = False
+    """It is one of the samples in a file, and its tile is known."""
 
     @property
     def unit(self) -> str:
@@ -120,20 +122,25 @@ def _add_run(found: Gathered, run: FoundRun, layout: Layout, *, given: bool) -> 
     texts = layout.prompts(run.place)
     if given and texts.fault:
         raise ConfigError(texts.fault)
-    found_files = (part for file in scan(run) for part in _parts(file, run.place, layout))
-    files = sorted(found_files, key=lambda file: (*_where(file), file.mtime_ns))
-    newest = {_where(file): file for file in files}.values()
-    found.pictures += [_of_run(file, run, layout, texts) for file in newest]
+    parts = [(part, part is not file) for file in scan(run) for part in _parts(file, run.place, layout)]
+    files = sorted(parts, key=lambda one: (*_where(one[0]), one[0].mtime_ns))
+    newest = {_where(file): (file, is_cut) for file, is_cut in files}.values()
+    found.pictures += [replace(_of_run(file, run, layout, texts), is_cut=is_cut) for file, is_cut in newest]
     found.faults += [texts.fault] if files and texts.fault else []
 
 
 def _parts(file: FoundFile, place: Place, layout: Layout) -> list[FoundFile]:
-    """Give the samples in a file; of a layout whose pictures may hold several, each picture's head is read."""
+    """Give the samples in a file; of a layout whose pictures may hold several, each picture's head is read.
+
+    One that must not be scored is given as it is; why is said when it is its turn.
+    """
     if type(layout).split is Layout.split:
         return [file]
     try:
         width, height = size_of(file.path)
     except Exception:  # noqa: BLE001 - decoders raise anything for a torn file; it is said when it is its turn
+        return [file]
+    if layout.flaw(place, file.facts, width, height):
         return [file]
     return [replace(file, facts=facts) for facts in layout.split(place, file.facts, width, height)]
 

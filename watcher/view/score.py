@@ -103,7 +103,7 @@ def _is_usable(one: Picture) -> bool:
     """Find out which part of a picture is to be scored, by its size alone; tells whether any is."""
     if one.file.size > LIMITS.max_file_size:
         return _refuse(one, "undecodable", f"larger than {LIMITS.max_file_size} bytes")
-    if isinstance(one.layout, Plain):
+    if one.is_cut or isinstance(one.layout, Plain):
         return True
     try:
         width, height = size_of(one.file.path)

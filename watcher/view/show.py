@@ -42,7 +42,7 @@ def show(store: Store | None, name: str, step: int | None = None) -> dict[str, A
                 "baseline": baseline(db, run),
                 "unprotected": unprotected(db, run),
             },
-            "trainer": [_number(one) for one in scalars.newest(db, run.id)],
+            "logs": [_number(one) for one in scalars.newest(db, run.id)],
             "evaluations": [_evaluation(db, evaluation, against) for evaluation in _chosen(db, run, step)],
             "decisions": [_decision(row) for row in judgements.of_run(db, run.id)],
             "actions": [_action(command) for command in actions.of_run(db, run.id)],

@@ -168,7 +168,7 @@ def _target(target: dict[str, Any]) -> str:
 
 def _of_run(run: dict[str, Any]) -> Iterator[str]:
     yield from (f"{counted(number, 'image')}: {why}" for why, number in run["reasons"].items())
-    if not run["images"] and run["trainer"]:
+    if run["logged"] and not run["images"]:
         yield _logged(run)
     if run["state"] == "active":
         yield from (*run["unprotected"], *run["notes"])
@@ -185,8 +185,8 @@ def _of_run(run: dict[str, Any]) -> Iterator[str]:
 
 def _logged(run: dict[str, Any]) -> str:
     """Say what a run without images has instead."""
-    numbers = ", ".join(f"{name} {value:.4g}" for name, value in run["trainer"].items())
-    said = f"{numbers} at step {run['trainer_step']}"
+    numbers = ", ".join(f"{name} {value:.4g}" for name, value in run["logged"].items())
+    said = f"{numbers} at step {run['logged_step']}"
     if run["layout"] in IMAGELESS:
         why = f"no images: scalars only, as {run['layout']} makes none"
         return f"{why}; {said}; rules judge evaluations of images, and so none judges this run"
@@ -211,7 +211,7 @@ def _cells(run: dict[str, Any]) -> tuple[str, ...]:
 
 def _step(run: dict[str, Any]) -> str:
     """Give the step of the newest evaluation; of a run without images the one that its trainer logged last."""
-    step = run["trainer_step"] if run["step"] is None and not run["images"] else run["step"]
+    step = run["logged_step"] if run["step"] is None and not run["images"] else run["step"]
     return "-" if step is None else number_of(step, by_epoch=run["by_epoch"])
 
 

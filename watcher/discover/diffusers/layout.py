@@ -11,6 +11,7 @@ from pydantic import Field, field_validator
 
 from watcher.discover.diffusers.advice import setup_of
 from watcher.discover.diffusers.checkpoints import a_checkpoint, checkpoints
+from watcher.discover.diffusers.counting import logged_at_once
 from watcher.discover.diffusers.grid import cells
 from watcher.discover.diffusers.names import (
     FINAL,
@@ -26,7 +27,7 @@ from watcher.discover.diffusers.names import (
 )
 from watcher.discover.diffusers.prompts import key_of, known_starts, prompts_of
 from watcher.discover.diffusers.starts import Start, start_of
-from watcher.discover.diffusers.tiles import Tiling, is_conditioned, tiling
+from watcher.discover.diffusers.tiles import Tiling, is_conditioned, logs_epochs, tiling
 from watcher.discover.events import Embedded, is_event_file
 from watcher.discover.layout import Checkpoint, Facts, Layout, Place, Prompts
 from watcher.names import LEARNING_RATE, LOSS
@@ -109,16 +110,21 @@ class Diffusers(Layout):
             key=picture.tag or FIRST,
             index=picture.repeat,
             variant=FINAL if is_last else "",
-            epoch=float(picture.step) if is_epoch else None,
+            epoch=float(picture.step) if is_epoch or picture.after is None else None,
             source=relative,
         )
 
     def dated(self, place: Place, facts: Facts, written_at: float) -> Facts | None:  # noqa: ARG002
-        """Give the next step to a script that validates in the middle of an epoch and logs the epoch."""
-        if facts.epoch is None or facts.variant or facts.source is None:
+        """Give the next step to a script that validates in the middle of an epoch and logs the epoch.
+
+        Where no scalar was logged before a picture, its script says whether that was logged at a step or at an epoch.
+        """
+        if facts.epoch is None or facts.source is None:
             return facts
-        start = start_of(place.folder, place.folder / facts.source)
-        is_within = start.has("validation_steps") and not start.has("validation_epochs")
+        start = self._start(place, facts.source)
+        if facts.epoch == facts.step:
+            return facts if logs_epochs(start) else replace(facts, epoch=None)
+        is_within = start.has("validation_steps") and not start.has("validation_epochs") and not facts.variant
         return replace(facts, step=facts.step + 1) if is_within else facts
 
     def begun(self, place: Place) -> float:
@@ -130,12 +136,14 @@ class Diffusers(Layout):
         return prompts_of(place, place.folder / self.logs)
 
     def expected(self, place: Place) -> int | None:
-        """Count the pictures of the newest start's next validation, where it has the tag `validation`."""
+        """Count the pictures of the newest start's next validation."""
         known = known_starts(place.folder, place.folder / self.logs)
-        if not known or is_conditioned(known[-1]) is not None:
+        if not known:
             return None
-        found = self._tiling(place, known[-1], VALIDATION)
-        return None if isinstance(found, str) or not found.is_sure else found.count
+        conditioned = is_conditioned(known[-1])
+        pictures = 1 if conditioned is None else logged_at_once(known[-1], conditioned=conditioned)
+        found = self._tiling(place, known[-1], VALIDATION if conditioned is None else "")
+        return None if isinstance(found, str) or pictures is None else pictures * found.generated
 
     def flaw(self, place: Place, facts: Facts, width: int, height: int) -> str:
         """Say why the tiles of a picture cannot be told."""

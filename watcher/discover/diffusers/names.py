@@ -68,7 +68,7 @@ def a_saved_picture(folder: Path) -> str:
 
 
 def saves_pictures(folder: Path) -> bool:
-    """Tell whether `validation_images/` is, or will be, a script's: SimpleTuner has a folder of that name too."""
+    """Tell whether `validation_images/` is, or is going to be, a script's; SimpleTuner has such a folder too."""
     if a_saved_picture(folder):
         return True
     is_edit = any(name.startswith("instruct-pix2pix") for name in listed(folder / "logs"))

@@ -35,6 +35,11 @@ class Tiling:
     is_sure: bool = True
     """The trainer says how many, and not the user's prompt file alone."""
 
+    @property
+    def generated(self) -> int:
+        """How many the model made."""
+        return self.count - self.conditioning
+
 
 def tiling(start: Start, tag: str, images: int | None, prompts: int) -> Tiling | str:
     """Say what lies in a picture with a tag, or why that is not known.
@@ -66,6 +71,11 @@ def is_conditioned(start: Start) -> bool | None:
     if start.has("pretrained_teacher_model"):
         return False
     return True if not start.is_known and ("control" in start.tracker or "adapter" in start.tracker) else None
+
+
+def logs_epochs(start: Start) -> bool:
+    """Tell whether a script logs its pictures at the epoch: it validates one prompt, once in so many epochs."""
+    return start.has("validation_epochs") and start.has("num_validation_images")
 
 
 def _numbered(start: Start, images: int | None, prompts: int) -> Tiling | str:

@@ -86,7 +86,7 @@ def shades(count: int, first: int = 0, side: int = SIDE) -> list[NDArray[np.uint
 
 
 def put_checkpoint(output: Path, step: int, at: float, *, whole: bool = True, holds: str = "unet/config.json") -> Path:
-    """Write a checkpoint as accelerate does: what the script's hook saves, then the optimizer, random states last."""
+    """Write a checkpoint in accelerate's order: what the script's hook saves, the optimizer, random states last."""
     folder = output / f"checkpoint-{step}"
     names = (holds, "optimizer.bin", "scheduler.bin", *(("random_states_0.pkl",) if whole else ()))
     for name in names:
