@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -108,6 +109,19 @@ def test_the_keys_of_compare_are_those_of_the_page(world: World) -> None:
 def test_the_keys_of_prompts_list_are_those_of_the_page() -> None:
     found = here("prompts", "list", "--json").json
     assert keys(found) == documented("prompts list")
+
+
+def test_the_keys_of_rules_test_are_those_of_the_page(world: World) -> None:
+    test = {
+        "name": "a",
+        "every": "100 steps",
+        "series": {"clip/mean": 0.3},
+        "expect": [{"step": 0, "rule": "low", "state": "firing"}],
+    }
+    (world.folder / "tests.yaml").write_text(json.dumps({"rule_files": ["rules.yaml"], "tests": [test]}))
+    answer = here("rules", "test", world.folder / "tests.yaml", "--json")
+    assert answer.json["files"][0]["tests"][0]["differences"]
+    assert keys(answer.json) == documented("rules test") - {"state", "actions", "verdict"}
 
 
 def test_the_keys_of_init_are_those_of_the_page(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,13 +8,9 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="Check rule files.", no_args_is_help=True)
+from watcher.cli.common import JsonOption, print_json
 
-
-@app.callback()
-def _rules() -> None:
-    """Check rule files."""
-    return  # that there is a callback makes `check` a command of its own
+app = typer.Typer(help="Check, test and try rules, and explain what they decided.", no_args_is_help=True)
 
 
 @app.command("check")
@@ -32,24 +28,46 @@ def check(
     typer.echo(f"ok: {counted(len(found.rules), 'rule')} in {counted(len(found.files), 'file')}")
 
 
-def _files(given: Sequence[Path]) -> list[Path]:
+@app.command("test")
+def run_tests(
+    files: Annotated[
+        list[Path], typer.Argument(help="Files of tests for rules, or folders of them.", show_default=False)
+    ],
+    as_json: JsonOption = False,
+) -> None:
+    """Run unit tests of rules: made-up series of metrics, and what the rules should say of them."""
+    from watcher.rehearse.suite import load_suites
+    from watcher.rehearse.tested import document, lines
+    from watcher.rehearse.testing import run_suite
+
+    tested = [(suite, list(run_suite(suite))) for suite in load_suites(_files(files, "files of tests"))]
+    found = document(tested)
+    if as_json:
+        print_json(found)
+    else:
+        for line in lines(tested):
+            typer.echo(line)
+    raise typer.Exit(0 if found["ok"] else 1)
+
+
+def _files(given: Sequence[Path], what: str = "rule files") -> list[Path]:
     """Give the files of folders too; a file that is named twice counts once.
 
     Raises:
-        ConfigError: a folder holds no rule file.
+        ConfigError: a folder holds no such file.
 
     """
     found: dict[Path, Path] = {}
-    for file in (file for one in given for file in _inside(one)):
+    for file in (file for one in given for file in _inside(one, what)):
         found.setdefault(file.resolve(), file)
     return list(found.values())
 
 
-def _inside(path: Path) -> list[Path]:
+def _inside(path: Path, what: str) -> list[Path]:
     from watcher.errors import ConfigError
 
     if not path.is_dir():
         return [path]
     if files := sorted(file for file in path.iterdir() if file.suffix in (".yaml", ".yml")):
         return files
-    raise ConfigError(f"{path}: no rule files (*.yaml) in it")
+    raise ConfigError(f"{path}: no {what} (*.yaml) in it")

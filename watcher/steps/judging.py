@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Row
 
 from watcher.act import Kept, kept
-from watcher.judge import BLIND, Point, Rule, State, advance, is_blind, replay
+from watcher.judge import BLIND, Rule, State, advance, is_blind, point_of, replay
 from watcher.names import MAIN, prefix_of, scorer_fault
 from watcher.nouns import Command, Evaluation, Run, Verdict
 from watcher.record import actions, evaluations, judgements, samples
@@ -43,7 +43,7 @@ class Judging:
         history = evaluations.judged(db, run.id)
         for rule in (rule for rule in self._rules if history and rule.matches(run)):
             known = judgements.state_of(db, run.id, rule.name, rule.hash) or {}
-            state, _ = replay(rule, [_point(evaluation) for evaluation in history])
+            state, _ = replay(rule, [point_of(evaluation) for evaluation in history])
             self._keep(
                 db, run, rule, state, len(history), told=known.get("told", False) and state.unknowns > 0, now=now
             )
@@ -142,7 +142,7 @@ def _moved_on(
     rule: Rule, known: Mapping[str, Any], history: Sequence[Evaluation], closed: Evaluation
 ) -> tuple[State, Verdict]:
     """Move the stored state on by one evaluation where that is the same as a replay; else replay."""
-    points = [_point(evaluation) for evaluation in history]
+    points = [point_of(evaluation) for evaluation in history]
     follows = closed.id == history[-1].id and closed.revision == 1
     if known and follows and known["points"] == len(history) - 1:
         return advance(rule, State.from_json(known), points[-1])
@@ -187,17 +187,3 @@ def _stop(run: Run, rule: Rule, args: Mapping[str, Any], reason: str, at: Evalua
 
 def _is_stopping(db: Connection, run: Run) -> bool:
     return any(command.run_id == run.id for command in actions.unfinished(db))
-
-
-def _point(evaluation: Evaluation) -> Point:
-    return Point(
-        attempt=evaluation.attempt,
-        step=evaluation.step,
-        epoch=evaluation.epoch,
-        first_at=evaluation.first_at,
-        last_at=evaluation.last_at,
-        metrics=evaluation.metrics,
-        complete=evaluation.complete,
-        identity=evaluation.identity,
-        others=evaluation.others,
-    )
