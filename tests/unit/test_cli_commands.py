@@ -17,7 +17,7 @@ from watcher.discover import choose_layout
 
 COMMANDS = (
     *("demo", "init", "check", "doctor", "run", "status", "show", "score", "compare", "rules", "rules check"),
-    *("rules test",),
+    *("rules test", "rules backtest"),
     *("stop", "hold", "release", "model", "model fetch", "notify", "notify test"),
     *("service", "service install", "service uninstall", "service status"),
     *("prompts", "prompts list", "prompts export"),
@@ -85,6 +85,8 @@ def test_the_version_is_that_of_the_package() -> None:
         ["compare", "x", "y", "--json", "--csv"],
         ["prompts", "export"],
         ["rules", "check"],
+        ["rules", "test"],
+        ["rules", "backtest"],
         ["show", "x", "--step", "y"],
         ["doctor", "x"],
     ],

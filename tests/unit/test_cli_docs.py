@@ -124,6 +124,13 @@ def test_the_keys_of_rules_test_are_those_of_the_page(world: World) -> None:
     assert keys(answer.json) == documented("rules test") - {"state", "actions", "verdict"}
 
 
+def test_the_keys_of_rules_backtest_are_those_of_the_page(world: World) -> None:
+    words = ("rules", "backtest", world.folder / "rules.yaml", "--runs", "run", "-c", world.folder / "watcher.yaml")
+    found = here(*words, "--json").json
+    assert found["runs"][0]["results"][0]["first"]
+    assert keys(found) - VALUES == documented("rules backtest") - VALUES
+
+
 def test_the_keys_of_init_are_those_of_the_page(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     (world.folder / "out" / "flux" / "validation_images").mkdir(parents=True)
     found = here("init", world.folder / "out", "--json", "-c", world.folder / "new" / "watcher.yaml").json

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from watcher.cli import backtest
 from watcher.cli.common import JsonOption, print_json
 
 app = typer.Typer(help="Check, test and try rules, and explain what they decided.", no_args_is_help=True)
@@ -22,7 +23,7 @@ def check(
     from watcher.view.check import advice
     from watcher.view.text import counted
 
-    found = load_rules(_files(files))
+    found = load_rules(files_of(files))
     for line in advice(found.rules):
         typer.echo(line)
     typer.echo(f"ok: {counted(len(found.rules), 'rule')} in {counted(len(found.files), 'file')}")
@@ -40,7 +41,7 @@ def run_tests(
     from watcher.rehearse.tested import document, lines
     from watcher.rehearse.testing import run_suite
 
-    tested = [(suite, list(run_suite(suite))) for suite in load_suites(_files(files, "files of tests"))]
+    tested = [(suite, list(run_suite(suite))) for suite in load_suites(files_of(files, "files of tests"))]
     found = document(tested)
     if as_json:
         print_json(found)
@@ -50,7 +51,7 @@ def run_tests(
     raise typer.Exit(0 if found["ok"] else 1)
 
 
-def _files(given: Sequence[Path], what: str = "rule files") -> list[Path]:
+def files_of(given: Sequence[Path], what: str = "rule files") -> list[Path]:
     """Give the files of folders too; a file that is named twice counts once.
 
     Raises:
@@ -71,3 +72,6 @@ def _inside(path: Path, what: str) -> list[Path]:
     if files := sorted(file for file in path.iterdir() if file.suffix in (".yaml", ".yml")):
         return files
     raise ConfigError(f"{path}: no {what} (*.yaml) in it")
+
+
+app.command("backtest")(backtest.backtest)

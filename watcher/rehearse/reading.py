@@ -13,7 +13,7 @@ TRAINER = "trainer"
 
 def metrics_read(rule: Rule) -> list[str]:
     """Give the metrics that a rule's condition names, each once, in their order."""
-    return list(dict.fromkeys(value for key, value in _settings(rule.when.model_dump()) if key == "metric"))
+    return list(dict.fromkeys(value for key, value in settings_of(rule) if key == "metric"))
 
 
 def companions(rule: Rule) -> list[str]:
@@ -26,7 +26,12 @@ def companions(rule: Rule) -> list[str]:
 
 def is_sure(rule: Rule) -> bool:
     """Tell whether its condition asks for a confidence."""
-    return any(key == "confidence" and value is not None for key, value in _settings(rule.when.model_dump()))
+    return any(key == "confidence" and value is not None for key, value in settings_of(rule))
+
+
+def settings_of(rule: Rule) -> Iterator[tuple[str, Any]]:
+    """Give every setting of its condition, and of those within it."""
+    return _settings(rule.when.model_dump())
 
 
 def _settings(value: Any) -> Iterator[tuple[str, Any]]:
