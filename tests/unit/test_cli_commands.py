@@ -85,8 +85,6 @@ def test_the_version_is_that_of_the_package() -> None:
         ["compare", "x", "y", "--json", "--csv"],
         ["prompts", "export"],
         ["rules", "check"],
-        ["rules", "test"],
-        ["rules", "backtest"],
         ["show", "x", "--step", "y"],
         ["doctor", "x"],
     ],

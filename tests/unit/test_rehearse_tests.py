@@ -189,6 +189,13 @@ def test_a_test_that_makes_no_sense_is_refused(tmp_path: Path, change: dict[str,
     assert re.search(rf"^{re.escape(str(path))}:\d+: tests\[0\]", answer.err, re.MULTILINE)
 
 
+@pytest.mark.parametrize("command", ["test", "backtest"])
+def test_without_a_file_the_usage_is_shown(command: str) -> None:
+    answer = here("rules", command)
+    assert (answer.status, answer.out) == (2, "")
+    assert f"Usage: watcher rules {command}" in answer.err
+
+
 def test_a_folder_without_tests_says_so(tmp_path: Path) -> None:
     answer = here("rules", "test", tmp_path)
     assert (answer.status, answer.err) == (2, f"watcher: {tmp_path}: no files of tests (*.yaml) in it\n")
