@@ -17,7 +17,7 @@ from typing import Any
 
 from benchmarks.common import machine, table
 
-BENCHMARKS = ("throughput", "torchmetrics_clip", "latency", "scaling", "idle", "status")
+BENCHMARKS = ("throughput", "torchmetrics_clip", "latency", "scaling", "idle", "status", "false_stops")
 """In the order in which they run."""
 RESULTS = Path(__file__).parent / "results" / "bench.json"
 
