@@ -1,6 +1,6 @@
 """How often ready rules stop healthy runs, and miss hopeless ones: `python -m benchmarks.false_stops [--runs 20000]`.
 
-Simulated runs of known truth (`benchmarks.simulated`) go through the daemon's judge, evaluation by evaluation, until the
+Simulated runs of known truth (`benchmarks.simulated`) go through the daemon's judge, an evaluation at a time, until the
 rule fires. The gate of the rule (`after`) is reached at the first of 20 evaluations. With `--keep` the table goes into
 docs/rules.md and what it is made of into benchmarks/false_stops.json. To add a rule, add a `Study`.
 """
@@ -107,7 +107,10 @@ def simulate(study: Study, runs: int, seed: int = SEED) -> dict[str, Any]:
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
     """Lay rows out as they stand in docs/rules.md."""
-    lines = ["| rule | | fires in healthy runs | fires in hopeless runs | there, usually at evaluation |", "|---|---|---|---|---|"]
+    lines = [
+        "| rule | | fires in healthy runs | fires in hopeless runs | there, usually at evaluation |",
+        "|---|---|---|---|---|",
+    ]
     lines += [_line(row) for row in rows]
     return "\n".join(lines) + "\n"
 

@@ -11,6 +11,7 @@ from watcher.discover import Lookers, Observer
 from watcher.errors import ActError
 from watcher.judge import Rule
 from watcher.mounts import Mounts
+from watcher.names import GRAD_NORM, LEARNING_RATE, LOSS, is_trainers
 from watcher.notify import Postman
 from watcher.nouns import Evaluation, Run, Setup
 from watcher.pipeline import Pipeline
@@ -23,6 +24,7 @@ from watcher.steps.closing import Closing
 from watcher.steps.intake import Intake
 from watcher.steps.judging import Judging
 from watcher.steps.mirroring import Mirroring
+from watcher.steps.numbers import Numbers
 from watcher.steps.protecting import Protecting
 from watcher.steps.routing import Routes
 from watcher.steps.scoring import Scoring
@@ -51,9 +53,19 @@ def assemble(
     scoring = Scoring(store, scorer, Together.of(config.scorers).batch_size, config.settle.max_pixels)
     protecting = Protecting(store, routes, rules, layouts.runs, layouts.processes)
     judging = Judging(rules, routes, layouts.checkpoints)
-    looks = (intake.looked_into, lambda: intake.news)
-    names = tuple(config.scorers)
-    closing = Closing(store, config.settle, judging, layouts.expected, protecting.closed, *looks, scorers=names)
+    numbers = Numbers(store, lambda: list(intake.watched.values()), lookers)
+    closing = Closing(
+        store,
+        config.settle,
+        judging,
+        layouts.expected,
+        protecting.closed,
+        intake.looked_into,
+        lambda: (intake.news, numbers.news),
+        scorers=tuple(config.scorers),
+        logs_read=numbers.are_read,
+        numbers=_logged(rules),
+    )
     again = Again(store, closing.close, judging, protecting.closed)
     mirroring = Mirroring(store, config.trackers, layouts.setup, state)
     permits = Permits(intake, rules)
@@ -62,7 +74,13 @@ def assemble(
         store, routes, layouts.backend, layouts.checkpoints, per_hour, permits.forbidden, intake.has_answered
     )
     telling = Telling(store, routes, postman, rules)
-    return Pipeline(intake, scoring, closing, again, protecting, mirroring, acting, telling)
+    return Pipeline(intake, numbers, scoring, closing, again, protecting, mirroring, acting, telling)
+
+
+def _logged(rules: Sequence[Rule]) -> tuple[str, ...]:
+    """Name the trainers' numbers that evaluations get: of those that no layout knows only what rules look at."""
+    used = [rule.when.metric for rule in rules]
+    return tuple(dict.fromkeys([LOSS, LEARNING_RATE, GRAD_NORM, *filter(is_trainers, used)]))
 
 
 class Permits:
@@ -81,7 +99,7 @@ class Permits:
             return None
         if rule is None or not rule.matches(watched.run):
             return f"rule {rule_name} is no longer there or no longer for this run"
-        if not any(kind == "stop" for kind, _ in rule.actions()):
+        if not rule.does("stop"):
             return f"rule {rule_name} no longer stops runs"
         return "it is only observed now" if rule.mode_for(watched.run) == "observe" else None
 

@@ -8,6 +8,10 @@ MAIN = "clip"
 """The scorer that is always there: `status`, trends and tables show it."""
 RESERVED = frozenset({"health", "trainer", "lag", "scoring", "watcher"})
 """Prefixes of metrics that no scorer makes."""
+LOSS, LEARNING_RATE, GRAD_NORM = "trainer/loss", "trainer/learning_rate", "trainer/grad_norm"
+"""What layouts map their trainers' tags to, so that a rule works for all of them."""
+RAW = "trainer/raw/"
+"""What stands before every other tag of a trainer's."""
 _SCORER = re.compile(r"[a-z][a-z0-9_]*")
 
 
@@ -25,6 +29,21 @@ def prefix_of(metric: str) -> str:
     return metric.partition("/")[0]
 
 
+def is_trainers(metric: str) -> bool:
+    """Tell whether a metric is a number that the trainer itself logs."""
+    return prefix_of(metric) == "trainer"
+
+
 def what_of(metric: str) -> str:
     """Give what stands behind the slash, such as `mean`."""
     return metric.partition("/")[2]
+
+
+def number_of(step: int, *, by_epoch: bool = False) -> str:
+    """Show a number in a column of steps: `900`, or `epoch 3` where that is all that is known."""
+    return f"epoch {step}" if by_epoch else str(step)
+
+
+def place_of(step: int, *, by_epoch: bool = False) -> str:
+    """Say where in a training something stands: `step 900`, or `epoch 3` where that is all that is known."""
+    return f"epoch {step}" if by_epoch else f"step {step}"

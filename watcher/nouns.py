@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from watcher.names import MAIN
+from watcher.names import MAIN, place_of
 
 Mode = Literal["observe", "enforce"]
 Severity = Literal["info", "warning", "critical"]
@@ -90,6 +90,8 @@ class Sample:
     one counts."""
     wording: str = ""
     """The prompt as it is scored, where that differs: without weights and trigger words."""
+    by_epoch: bool = False
+    """Its step is the number of an epoch: nothing tells the optimizer step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +142,12 @@ class Evaluation:
     metrics: Mapping[str, float] = field(default_factory=dict)
     others: Mapping[str, str] = field(default_factory=dict)
     """Identities of further scorers, by their names."""
+    by_epoch: bool = False
+    """Its step is the number of an epoch: nothing tells the optimizer step."""
+
+    def __str__(self) -> str:
+        """Say where in its training it stands: `step 900`, or `epoch 3`."""
+        return place_of(self.step, by_epoch=self.by_epoch)
 
     def identity_of(self, scorer: str) -> str:
         """Give the identity of a scorer; empty where it has no score in this evaluation."""

@@ -13,6 +13,7 @@ from watcher.steps.again import Again
 from watcher.steps.closing import Closing
 from watcher.steps.intake import Intake
 from watcher.steps.mirroring import Mirroring
+from watcher.steps.numbers import Numbers
 from watcher.steps.protecting import Protecting
 from watcher.steps.scoring import Scoring
 from watcher.steps.telling import Telling
@@ -27,6 +28,7 @@ class Pipeline:
     """The steps of the path, in their order; what each leaves undone, the next pass takes up."""
 
     intake: Intake
+    numbers: Numbers
     scoring: Scoring
     closing: Closing
     again: Again
@@ -44,6 +46,7 @@ class Pipeline:
         again on the next pass; it holds up nothing but itself.
         """
         self.attempt(self.intake.advance, now)  # discover runs and settle files: whole samples reach the store
+        self.attempt(self.numbers.advance, now)  # take in what the trainers log: loss, learning rate
         self.attempt(self.scoring.advance, now)  # hand waiting samples to the scorer; scores come back as messages
         self.attempt(self.closing.advance, now)  # close whole evaluations: metrics, and what the rules make of them
         self.attempt(self.again.advance, now)  # measure anew what a person wanted scored again
@@ -59,7 +62,7 @@ class Pipeline:
         """
         if self.scoring.hopeless:
             return 1
-        steps = (self.intake, self.scoring, self.acting, self.telling, self.mirroring)
+        steps = (self.intake, self.numbers, self.scoring, self.acting, self.telling, self.mirroring)
         return 0 if all(step.idle(now) for step in steps) else None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path, PurePath
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from tests.contract.registries import make
 from watcher.discover import LAYOUTS, Facts, FoundRun, Layout, Place, RunSettings, scan
+from watcher.names import GRAD_NORM, LEARNING_RATE, LOSS, RAW
 
 EXAMPLES: dict[str, tuple[str, Facts]] = {
     "simpletuner": ("validation_images/step_100_cat_1_8x6.png", Facts(100, "cat", 1, size=(8, 6))),
@@ -25,6 +27,9 @@ EXAMPLES: dict[str, tuple[str, Facts]] = {
 }
 """A sample's name as its trainer writes it, and what it says."""
 EVERY = pytest.mark.parametrize("layout", [make(cls) for cls in LAYOUTS], ids=lambda layout: layout.name)
+SAMPLING = pytest.mark.parametrize(
+    "layout", [make(cls) for cls in LAYOUTS if cls.has_images], ids=lambda layout: layout.name
+)
 PIECES = st.sampled_from(
     [
         "step_",
@@ -54,10 +59,10 @@ def found(folder: Path, layout: Layout) -> FoundRun:
 
 
 def test_every_layout_has_an_example() -> None:
-    assert EXAMPLES.keys() == {cls.name for cls in LAYOUTS}
+    assert EXAMPLES.keys() == {cls.name for cls in LAYOUTS if cls.has_images}
 
 
-@EVERY
+@SAMPLING
 def test_a_sample_is_found_where_the_trainer_puts_it_with_what_its_name_says(layout: Layout, tmp_path: Path) -> None:
     name, facts = EXAMPLES[layout.name]
     (tmp_path / name).parent.mkdir(parents=True)
@@ -85,10 +90,19 @@ def test_a_folder_that_is_empty_or_missing_holds_nothing(layout: Layout, tmp_pat
     assert layout.detect(folder) == ""
     assert list(scan(found(folder, layout))) == []
     assert layout.checkpoints(Place(folder)) == []
+    assert list(layout.scalar_files(Place(folder))) == []
     assert layout.setup(Place(folder)).logging_folder is None
     assert not layout.prompts(Place(folder)).texts
     assert layout.expected(Place(folder)) is None
     assert all(place.is_relative_to(folder) for place in layout.sample_folders(folder))
+
+
+@EVERY
+@given(tag=st.text(max_size=20))
+def test_every_tag_of_a_trainers_is_one_metric_that_rules_know(layout: Layout, tag: str) -> None:
+    name = layout.scalar_name(tag)
+    assert name in (LOSS, LEARNING_RATE, GRAD_NORM) or (name.startswith(RAW) and not re.search(r"[\s<>=]", name))
+    assert {layout.scalar_name(known) for known in layout.numbers} <= {LOSS, LEARNING_RATE, GRAD_NORM}
 
 
 @EVERY
@@ -101,7 +115,7 @@ def test_a_prompt_file_of_the_users_wins_and_a_missing_one_is_a_fault(layout: La
     assert layout.prompts(Place(tmp_path, prompts=prompts)).fault
 
 
-@EVERY
+@SAMPLING
 def test_asking_writes_nothing(layout: Layout, tmp_path: Path) -> None:
     name, facts = EXAMPLES[layout.name]
     (tmp_path / name).parent.mkdir(parents=True)

@@ -103,3 +103,19 @@ def test_a_key_with_two_prompts_has_none(tmp_path: Path) -> None:
     assert found.texts == {"dog": "a dog"}
     assert "'cat'" in found.fault
     assert "2_cat.png" in found.fault
+
+
+@given(st.integers(0, 10**6), st.booleans())
+def test_an_epoch_alone_stands_for_the_step_and_says_so(epoch: int, has_half: bool) -> None:
+    layout = Pattern(regex=r"e(?P<epoch>[\d.]+)\.png")
+    assert layout.parse(PurePath(f"e{epoch}.png")) == Facts(epoch, "0", epoch=float(epoch), by_epoch=epoch > 0)
+    if has_half:  # no number of an evaluation
+        assert layout.parse(PurePath(f"e{epoch}.5.png")) is None
+
+
+def test_a_name_with_a_step_is_at_that_step_also_where_others_have_epochs_only() -> None:
+    layout = Pattern(regex=r"(?:e(?P<epoch>\d+))?(?:s(?P<step>\d+))?\.png")
+    assert layout.parse(PurePath("s7.png")) == Facts(7, "0")
+    assert layout.parse(PurePath("e2s7.png")) == Facts(7, "0", epoch=2.0)
+    assert layout.parse(PurePath("e2.png")) == Facts(2, "0", epoch=2.0, by_epoch=True)
+    assert layout.parse(PurePath(".png")) is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -104,6 +105,42 @@ def test_an_epoch_that_is_not_known_is_unknown_and_says_so() -> None:
     state, _ = replay(rule(after="3 epochs"), [point(0), point(500)])
     assert (state.state, state.unknowns) == ("inactive", 2)
     assert state.reason == "cannot judge: no epoch is known for `after: 3 epochs`"
+
+
+def epochs(*numbers: int) -> list[Point]:
+    return [replace(point(number), epoch=float(number), by_epoch=True) for number in numbers]
+
+
+def test_a_gate_of_epochs_is_inclusive_and_counts_epochs_whatever_the_steps_are() -> None:
+    gated = rule(after="3 epochs")
+    known = [Point(1, 500 * n, n, n, LOW, epoch=float(n)) for n in (1, 2, 3)]
+    assert [verdict.value for _, _, verdict in replay(gated, known)[1]] == [None, None, True]
+    assert replay(gated, known[:2])[0].unknowns == 0
+    assert [verdict.value for _, _, verdict in replay(gated, epochs(1, 2, 3))[1]] == [None, None, True]
+
+
+@pytest.mark.parametrize(
+    ("key", "units"),
+    [("after", "epochs, evaluations or time"), ("for", "evaluations or time"), ("clear", "evaluations or time")],
+)
+def test_the_number_of_an_epoch_is_no_step(key: str, units: str) -> None:
+    """A run of 2,000 epochs and more is not at step 2000 either."""
+    state, trace = replay(rule(**{key: "2 steps"}), epochs(1, 2000, 4000))
+    assert [verdict.value for _, _, verdict in trace] == [None, None, None]
+    assert (state.state, state.unknowns) == ("inactive", 3)
+    assert state.reason == f"cannot judge: only the epoch is known, and no step for `{key}: 2 steps`"
+    assert state.way_out.startswith(f"write `{key}` in {units}; or let the trainer log to TensorBoard")
+
+
+def test_a_row_names_epochs_as_such_and_steps_once_they_are_known() -> None:
+    in_a_row = [*epochs(1, 2), point(1500)]
+    endings = [state.reason.partition("evaluation in a row ")[2] for _, state, _ in replay(rule(), in_a_row)[1]]
+    assert endings == ["(epoch 1)", "(epochs 1, 2)", "(epochs 1, 2, step 1500)"]
+    many = replay(rule(), [*epochs(1, 2, 3), *[point(step) for step in (1500, 2000, 2500)]])[0]
+    assert many.reason.endswith("(epochs ..., 2, 3, steps 1500, 2000, 2500)")
+    good = {"clip/mean": 0.3, "clip/prompts": 24.0}
+    afresh, _ = replay(rule(), [*epochs(1, 2), replace(point(3), metrics=good), point(4)])
+    assert afresh.reason.endswith("1st evaluation in a row (step 4)")
 
 
 def test_unknown_evaluations_are_counted_until_one_is_known() -> None:

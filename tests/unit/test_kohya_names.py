@@ -37,7 +37,7 @@ def test_an_epoch_named_sample_has_its_epoch_for_a_step_until_that_is_known(
     name: str | None, epoch: int, index: int, at: float, seed: int | None
 ) -> None:
     found = parse(sample_name(name, index=index, at=at, epoch=epoch, seed=seed))
-    assert found == Facts(epoch, str(index), epoch=float(epoch), stream=name or "")
+    assert found == Facts(epoch, str(index), epoch=float(epoch), stream=name or "", by_epoch=epoch > 0)
 
 
 @given(names, numbers, st.booleans(), st.integers(0, 999), times, st.none() | st.integers(0, 2**32))
@@ -74,7 +74,7 @@ def test_no_name_is_too_odd_to_be_read(text: str) -> None:
     ("name", "facts"),
     [
         ("mylora_000500_00_20250114093012_42.png", Facts(500, "0", stream="mylora")),
-        ("mylora_e000003_01_20250114101500.png", Facts(3, "1", epoch=3.0, stream="mylora")),
+        ("mylora_e000003_01_20250114101500.png", Facts(3, "1", epoch=3.0, stream="mylora", by_epoch=True)),
         ("mylora_e000000_01_20250114101500.png", Facts(0, "1", epoch=0.0, stream="mylora")),
         ("000100_00_20250114093012.png", Facts(100, "0")),
         ("last_20230301123456_000100_00_42.png", Facts(100, "0", stream="last")),

@@ -57,7 +57,8 @@ class Meant:
 
     def _newest(self) -> int | None:
         if self.store is None:
-            return max((file.facts.step for file in scan(self.found)), default=None) if self.found else None
+            steps = (one.facts.step for one in scan(self.found) if not one.facts.by_epoch) if self.found else ()
+            return max(steps, default=None)
         with self.store.read() as db:
             return samples.newest_step(db, self.run.id)
 

@@ -11,11 +11,14 @@ from watcher.discover.matching import Matched, beside, match
 from watcher.discover.observe import Hint, Observer
 from watcher.discover.plain import Plain
 from watcher.discover.runs import FoundRun, RunSettings, find_in, find_runs, merged
-from watcher.discover.scan import FoundFile, scan
+from watcher.discover.scalars.entry import Part, Position, TakenBack
+from watcher.discover.scalars.gather import Gathered, gather
+from watcher.discover.scan import BY_EPOCH, FoundFile, is_apart, scan, set_apart
 from watcher.discover.tables import PICTURES, is_picture
 from watcher.discover.watching import Watching, searching, watching
 
 __all__ = [
+    "BY_EPOCH",
     "LAYOUTS",
     "PICTURES",
     "Answer",
@@ -24,21 +27,27 @@ __all__ = [
     "Facts",
     "FoundFile",
     "FoundRun",
+    "Gathered",
     "Hint",
     "Layout",
     "Lookers",
     "Matched",
     "Observer",
+    "Part",
     "Place",
     "Plain",
+    "Position",
     "Prompts",
     "RunSettings",
     "Scalar",
+    "TakenBack",
     "Watching",
     "beside",
     "choose_layout",
     "find_in",
     "find_runs",
+    "gather",
+    "is_apart",
     "is_event_file",
     "is_picture",
     "match",
@@ -48,5 +57,6 @@ __all__ = [
     "scalars_of",
     "scan",
     "searching",
+    "set_apart",
     "watching",
 ]

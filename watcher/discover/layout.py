@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -9,8 +10,11 @@ from pathlib import Path, PurePath
 from typing import ClassVar
 
 from watcher.discover.events import Embedded
+from watcher.names import RAW
 from watcher.nouns import Setup, Tile
 from watcher.part import PlugIn
+
+_NO_NAME = re.compile(r"[\s<>=]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +34,8 @@ class Facts:
     """What a file's name says of a sample."""
 
     step: int
-    """The optimizer step; where a name holds only an epoch, that epoch, until `Layout.dated` knows better."""
+    """The optimizer step; where a name holds only an epoch, that epoch, until `Layout.dated` knows better: then
+    `by_epoch` is set."""
     key: str
     """What names its prompt: a slug or an index."""
     index: int = 0
@@ -41,6 +46,8 @@ class Facts:
     """Width and height in pixels that its name claims."""
     stream: str = ""
     """Which of the trainings that share the folder wrote it."""
+    by_epoch: bool = False
+    """Whether the step is only the number of an epoch, as nothing has told the optimizer step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +75,11 @@ class Layout(PlugIn):
     """Whether names bear times: what is sampled again at a step gets a file beside the old one, not in its place."""
     in_event_files: ClassVar[bool] = False
     """Whether samples lie in TensorBoard event files below its sample folders, and are no files of their own."""
+
+    has_images: ClassVar[bool] = True
+    """Whether the trainer makes sample images at all."""
+    numbers: ClassVar[Mapping[str, str]] = {}
+    """Which of the trainer's tags are its loss, its learning rate and the norm of its gradient."""
 
     @abstractmethod
     def detect(self, folder: Path) -> str:
@@ -126,6 +138,14 @@ class Layout(PlugIn):
         Most pictures are one sample; grids and strips are several, and none where no part was generated.
         """
         return [facts if facts.tile else replace(facts, tile=self.tile(place, facts, width, height))]
+
+    def scalar_files(self, place: Place) -> Sequence[Path]:  # noqa: ARG002 - for trainers that log numbers
+        """Give the files that the trainer logs its numbers into, the oldest first, without this program's own."""
+        return ()
+
+    def scalar_name(self, tag: str) -> str:
+        """Name the metric of a trainer's tag; blanks and signs, which no sentence of a rule could hold, become `_`."""
+        return self.numbers.get(tag) or RAW + _NO_NAME.sub("_", tag)
 
     def checkpoints(self, place: Place) -> list[Checkpoint]:  # noqa: ARG002
         """Give the complete checkpoints, oldest first."""

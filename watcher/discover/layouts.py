@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from watcher.discover.aitoolkit import AiToolkit
+from watcher.discover.diffusionpipe import DiffusionPipe
 from watcher.discover.kohya import Kohya
 from watcher.discover.layout import Layout
 from watcher.discover.onetrainer import OneTrainer
@@ -13,8 +14,8 @@ from watcher.discover.pattern import Pattern
 from watcher.discover.plain import Plain
 from watcher.discover.simpletuner import SimpleTuner
 
-LAYOUTS: tuple[type[Layout], ...] = (SimpleTuner, Kohya, AiToolkit, OneTrainer, Pattern, Plain)
-DETECTED: tuple[type[Layout], ...] = (SimpleTuner, Kohya, AiToolkit, OneTrainer)
+LAYOUTS: tuple[type[Layout], ...] = (SimpleTuner, Kohya, AiToolkit, OneTrainer, DiffusionPipe, Pattern, Plain)
+DETECTED: tuple[type[Layout], ...] = (SimpleTuner, Kohya, AiToolkit, OneTrainer, DiffusionPipe)
 """Those that a folder is recognised by; `pattern` and `plain` are only ever chosen by the user."""
 
 

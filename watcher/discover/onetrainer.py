@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import ClassVar
 
@@ -16,7 +17,9 @@ from watcher.discover.onetrainer_advice import advise
 from watcher.discover.onetrainer_config import CONFIGS, configs, listed, sample_lists
 from watcher.discover.onetrainer_names import SAMPLES, backup_step, is_prompt_folder, key_of, parse_sample
 from watcher.discover.prompts import read_prompts
+from watcher.discover.scalars.gather import event_files
 from watcher.discover.wording import without
+from watcher.names import LEARNING_RATE, LOSS
 from watcher.nouns import Setup
 
 BACKUPS = "backup"
@@ -39,6 +42,10 @@ class OneTrainer(Layout):
 
     name: ClassVar[str] = "onetrainer"
     stamped: ClassVar[bool] = True
+    numbers: ClassVar[Mapping[str, str]] = {
+        "loss/train_step": LOSS,
+        **dict.fromkeys(("lr/unet", "lr/transformer", "lr/prior"), LEARNING_RATE),
+    }
 
     def detect(self, folder: Path) -> str:
         """Recognise the workspace by a configuration that OneTrainer wrote into it, by samples, or by backups."""
@@ -96,6 +103,10 @@ class OneTrainer(Layout):
         names = listed(place.folder / BACKUPS)
         found = [_backup(place.folder / BACKUPS / name, backup_step(name)) for name in names]
         return sorted((one for one in found if one), key=lambda one: (one.written_at, one.path))
+
+    def scalar_files(self, place: Place) -> Sequence[Path]:
+        """Give the event files of all starts."""
+        return event_files(place.folder / LOGS)
 
     def setup(self, place: Place) -> Setup:
         """Read the last start's configuration; OneTrainer's TensorBoard shows all of `tensorboard/`."""

@@ -20,9 +20,9 @@ GROUPS = ("step", "key", "index", "variant", "epoch")
 class Pattern(Layout):
     """Anything else: a regular expression over paths relative to the run's folder.
 
-    Named groups: `step` (required), `key` (what names the prompt; without it all images share the key `0`),
-    `index` (which image of that prompt), `variant`, `epoch`. With `sidecars: true`, the `.txt` file of the same stem
-    beside an image holds its prompt, as many trainers' data sets have it.
+    Named groups: `step` (or `epoch` alone, where names hold no step), `key` (what names the prompt; without it all
+    images share the key `0`), `index` (which image of that prompt), `variant`, `epoch`. With `sidecars: true`, the
+    `.txt` file of the same stem beside an image holds its prompt, as many trainers' data sets have it.
     """
 
     name: ClassVar[str] = "pattern"
@@ -50,8 +50,8 @@ class Pattern(Layout):
             groups = re.compile(value).groupindex
         except re.error as error:
             raise ValueError(f"no regular expression: {error}") from error
-        if "step" not in groups:
-            raise ValueError(r"has no group `step`; write for example (?P<step>\d+)")
+        if not {"step", "epoch"} & set(groups):
+            raise ValueError(r"has no group `step`, nor `epoch`; write for example (?P<step>\d+)")
         if unknown := sorted(set(groups) - set(GROUPS)):
             raise ValueError(f"unknown groups {', '.join(unknown)}; known are {', '.join(GROUPS)}")
         return value
@@ -80,11 +80,12 @@ class Pattern(Layout):
             return None
         found = match.groupdict()
         try:
-            step, index = _whole(found["step"] or ""), _whole(found.get("index") or "0")
             epoch = _finite(found["epoch"]) if found.get("epoch") else None
-        except ValueError:
+            step, index = _whole(found.get("step") or found["epoch"] or ""), _whole(found.get("index") or "0")
+        except (KeyError, ValueError):
             return None
-        return Facts(step, found.get("key") or "0", index, found.get("variant") or "", epoch)
+        by_epoch = step > 0 and not found.get("step")
+        return Facts(step, found.get("key") or "0", index, found.get("variant") or "", epoch, by_epoch=by_epoch)
 
     def prompts(self, place: Place) -> Prompts:
         """Read the prompt file, else the `.txt` files beside the images."""

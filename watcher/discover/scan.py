@@ -15,6 +15,8 @@ from watcher.discover.layout import Facts, Layout
 from watcher.discover.runs import FoundRun
 
 log = logging.getLogger(__name__)
+BY_EPOCH = "by epoch"
+"""Variant of what is known by its epoch only in a run that has steps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,35 @@ def _embedded(run: FoundRun, layout: Layout, entry: os.DirEntry[str]) -> Iterato
             continue
         if dated := layout.dated(run.place, facts, picture.written_at):
             yield FoundFile(picture.path, picture.size, round(picture.written_at * 1e9), dated)
+
+
+def set_apart(found: Mapping[str, FoundFile]) -> dict[str, FoundFile]:
+    """Make epochs whose steps nothing tells a variant of their own from where others of the run have steps.
+
+    The number of an epoch has no place among steps. What was written before the first step that is known may keep
+    its place: an epoch's number is never higher than the steps after it.
+    """
+    if not any(file.facts.by_epoch for file in found.values()):
+        return dict(found)
+    first = min((file.mtime_ns for file in found.values() if _has_step(file.facts)), default=None)
+    return {path: file if first is None else _apart(file, first) for path, file in found.items()}
+
+
+def is_apart(facts: Facts) -> bool:
+    """Tell what was set apart."""
+    return facts.by_epoch and facts.variant.endswith(BY_EPOCH)
+
+
+def _has_step(facts: Facts) -> bool:
+    """Tell what stands at a step; nothing is trained at step 0, however a trainer counts."""
+    return bool(facts.step) and not facts.by_epoch
+
+
+def _apart(file: FoundFile, first: int) -> FoundFile:
+    facts = file.facts
+    if not facts.by_epoch or file.mtime_ns < first or is_apart(facts):
+        return file
+    return replace(file, facts=replace(facts, variant=f"{facts.variant} {BY_EPOCH}".strip()))
 
 
 def _is_same(entry: os.DirEntry[str], before: FoundFile) -> bool:

@@ -8,22 +8,28 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import ClassVar
 
 from watcher.discover.layout import Checkpoint, Facts, Layout, Place, Prompts
 from watcher.discover.prompts import read_prompts
+from watcher.discover.scalars.gather import event_files, existing
 from watcher.discover.simpletuner_advice import UNCONDITIONAL, advise, no_config
 from watcher.discover.simpletuner_config import INPUTS, Config, Size
 from watcher.discover.simpletuner_panels import Pair, Panel, find_panel, is_sure, picture_size, rounded
 from watcher.discover.simpletuner_places import find_config, find_configs
+from watcher.names import GRAD_NORM, LEARNING_RATE, LOSS
 from watcher.nouns import Setup, Tile
 
 IMAGES = "validation_images"
 BASE = PurePath("benchmarks/base_model")
+METRICS = "training_metrics.jsonl"
+"""Since 4.8.0, with `report_to: simpletuner` or `all`."""
 BASE_MODEL = "base"
 """Variant of the base model's pictures."""
+PROJECT = "simpletuner"
+"""What the project is called unless it is told otherwise."""
 TRAINERS_CLIP = "openai/clip-vit-large-patch14-336"
 """What SimpleTuner scores with unless it is told otherwise."""
 _SIZE = r"(?P<size>\d{1,6}x\d{1,6}|unknown|\(\d{1,6}, \d{1,6}\))"
@@ -54,6 +60,11 @@ class SimpleTuner(Layout):
     """
 
     name: ClassVar[str] = "simpletuner"
+    numbers: ClassVar[Mapping[str, str]] = {
+        "train_loss": LOSS,
+        "learning_rate": LEARNING_RATE,
+        "grad_norm": GRAD_NORM,
+    }
 
     def detect(self, folder: Path) -> str:
         """Recognise the folder by SimpleTuner's image folder, or by a configuration that names it."""
@@ -112,21 +123,23 @@ class SimpleTuner(Layout):
         found = [_checkpoint(path, last) for path in places]
         return sorted((one for one in found if one), key=lambda one: one.written_at)
 
+    def scalar_files(self, place: Place) -> Sequence[Path]:
+        """Give TensorBoard's event files and SimpleTuner's own `training_metrics.jsonl`, which lacks what is NaN."""
+        logs = event_files(_logging_folder(place, find_config(place.folder)))
+        return [*existing(place.folder / METRICS), *logs]
+
     def setup(self, place: Place) -> Setup:
         """Read the configuration; TensorBoard's folder is `{logging_dir}/{tracker_project_name}`, by accelerate."""
         found = find_configs(place.folder)
         advice = (*advise(place, found, self.prompts(place)), *_burned_in(place))
         if not found:
-            logs = place.folder / "logs"
-            return Setup(logging_folder=_first_folder(logs / "simpletuner", logs), advice=advice)
+            return Setup(logging_folder=_logging_folder(place, None), advice=advice)
         config = found[0]
-        project = config.text("tracker_project_name", "simpletuner")
-        logs = place.folder / config.text("logging_dir", "logs")
         return Setup(
             config=config.path,
-            logging_folder=_first_folder(logs / project, logs),
+            logging_folder=_logging_folder(place, config),
             trackers=config.trackers(),
-            project=project,
+            project=config.text("tracker_project_name", PROJECT),
             run_name=config.text("tracker_run_name", "simpletuner-testing"),
             model=_model(config),
             advice=advice,
@@ -268,6 +281,12 @@ def _unknown_prompts(config: Config) -> Iterator[str]:
 def _model(config: Config) -> str:
     default = TRAINERS_CLIP if config.text("evaluation_type").lower() == "clip" else ""
     return config.text("pretrained_evaluation_model_name_or_path", default)
+
+
+def _logging_folder(place: Place, config: Config | None) -> Path | None:
+    project = config.text("tracker_project_name", PROJECT) if config else PROJECT
+    logs = place.folder / (config.text("logging_dir", "logs") if config else "logs")
+    return _first_folder(logs / project, logs)
 
 
 def _first_folder(*places: Path) -> Path | None:

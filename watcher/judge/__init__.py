@@ -1,27 +1,38 @@
 """Rules: read from YAML, judged over closed evaluations, three-valued throughout."""
 
+from watcher.judge.actions import LATER, RunAction, StopAction
 from watcher.judge.advice import advise
-from watcher.judge.conditions import CONDITIONS
+from watcher.judge.condition import Condition
+from watcher.judge.conditions import CONDITIONS, Silent
 from watcher.judge.files import RuleSet, load_rules, read_rules
 from watcher.judge.metrics import METRICS, Metric
 from watcher.judge.metrics import known as known_metric
 from watcher.judge.metrics import names as metric_names
 from watcher.judge.metrics import unknown as unknown_metric
-from watcher.judge.points import point_of
-from watcher.judge.schema import Rule, RuleFile, StopAction
+from watcher.judge.points import Beside, Mark, Pairs, Point, Reference
+from watcher.judge.schema import Rule, RuleFile
+from watcher.judge.seen import point_of
 from watcher.judge.spans import ASpan, Span
-from watcher.judge.state import BLIND, Point, State, advance, is_blind, replay
+from watcher.judge.state import BLIND, State, advance, is_blind, replay
 
 __all__ = [
     "BLIND",
     "CONDITIONS",
+    "LATER",
     "METRICS",
     "ASpan",
+    "Beside",
+    "Condition",
+    "Mark",
     "Metric",
+    "Pairs",
     "Point",
+    "Reference",
     "Rule",
     "RuleFile",
     "RuleSet",
+    "RunAction",
+    "Silent",
     "Span",
     "State",
     "StopAction",

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
+from watcher.judge.compare import Compare
+from watcher.judge.condition import Condition
+from watcher.judge.logic import Composed, Not
 from watcher.judge.metrics import known
 from watcher.judge.schema import Rule
-from watcher.names import MAIN, prefix_of, scorer_fault, what_of
+from watcher.names import MAIN, is_trainers, prefix_of, scorer_fault, what_of
 
 FEW_PROMPTS = 16
 """With fewer prompts a mean is so noisy that one in five healthy runs is stopped (simulated)."""
@@ -24,20 +27,20 @@ def advise(rules: Sequence[Rule], *, configured: bool = False) -> list[tuple[str
 
 
 def _single_prompt(rule: Rule) -> Iterator[str]:
-    metric = rule.when.metric
-    if _stops(rule) and what_of(metric) in ("min", "max"):
-        mean = f"{prefix_of(metric)}/mean"
-        yield f"stops on {metric}: single prompts range from .14 to .39 in healthy runs (CLIP's scale); use {mean}"
+    for metric in rule.when.metrics if _stops(rule) else ():
+        if what_of(metric) in ("min", "max"):
+            mean = f"{prefix_of(metric)}/mean"
+            yield f"stops on {metric}: single prompts range from .14 to .39 in healthy runs (CLIP's scale); use {mean}"
 
 
 def _high_threshold(rule: Rule) -> Iterator[str]:
-    metric = rule.when.metric
-    scale_is_known = OPENAI_CLIP in rule.model.lower() if rule.model else prefix_of(metric) == MAIN
-    if _stops(rule) and what_of(metric) == "mean" and rule.when.threshold > 0.30 and scale_is_known:
-        yield (
-            f"stops on an absolute mean of {rule.when.threshold:g}: above 0.30 differences do not rank models "
-            "(another scorer's scale may differ: then name it in `model:`)"
-        )
+    for one in _thresholds(rule) if _stops(rule) else ():
+        scale_is_known = OPENAI_CLIP in rule.model.lower() if rule.model else prefix_of(one.metric) == MAIN
+        if what_of(one.metric) == "mean" and one.threshold > 0.30 and scale_is_known:
+            yield (
+                f"stops on an absolute mean of {one.threshold:g}: above 0.30 differences do not rank models "
+                "(another scorer's scale may differ: then name it in `model:`)"
+            )
 
 
 def _noisy(rule: Rule) -> Iterator[str]:
@@ -51,43 +54,59 @@ def _noisy(rule: Rule) -> Iterator[str]:
 
 
 def _no_model(rule: Rule) -> Iterator[str]:
-    if not _counts(rule) and not rule.model:
+    if not rule.model and any(not known(one.metric).is_count for one in _thresholds(rule)):
         yield "an absolute threshold holds for one scorer model only: name it in `model:`"
 
 
 def _no_gate(rule: Rule) -> Iterator[str]:
-    if _stops(rule) and not _counts(rule) and not any(gate.amount for gate in rule.after):
+    if _stops(rule) and _thresholds(rule) and not _counts(rule) and not any(gate.amount for gate in rule.after):
         yield "stops without `after`: every run starts low; give for example `after: 2000 steps`"
 
 
 def _no_data(rule: Rule) -> Iterator[str]:
     fires = [name for name in ("on_missing", "on_nan") if getattr(rule, name) == "fire"]
-    if _stops(rule) and fires:
+    if _stops(rule) and fires and not all(is_trainers(metric) for metric in rule.when.metrics):
         what = " and ".join(f"`{name}: fire`" for name in fires)
         yield f"stops on images that could not be scored ({what}), which says nothing of the run; let it alert only"
 
 
 def _wrong_way(rule: Rule) -> Iterator[str]:
-    better = known(rule.when.metric).higher_is_better
-    if _stops(rule) and better is not None and better == (rule.when.above is not None):
-        yield f"stops when `{rule.when}`, which is when the run does well: is the sign the right way round?"
+    for one in _plain(rule.when) if _stops(rule) else ():
+        better = known(one.metric).higher_is_better
+        if better is not None and better == (one.above is not None):
+            yield f"stops when `{one}`, which is when the run does well: is the sign the right way round?"
 
 
 def _other_scorer(rule: Rule) -> Iterator[str]:
-    scorer = prefix_of(rule.when.metric)
-    if not scorer_fault(scorer) and scorer != MAIN:
-        yield (
-            f"looks at `{rule.when.metric}`, which there is only where `scorers:` names a `{scorer}`: "
-            "`watcher check` tells whether your configuration does"
-        )
+    for metric in rule.when.metrics:
+        scorer = prefix_of(metric)
+        if not scorer_fault(scorer) and scorer != MAIN:
+            yield (
+                f"looks at `{metric}`, which there is only where `scorers:` names a `{scorer}`: "
+                "`watcher check` tells whether your configuration does"
+            )
 
 
 def _stops(rule: Rule) -> bool:
-    return any(name == "stop" for name, _ in rule.then)
+    return rule.does("stop")
 
 
 def _counts(rule: Rule) -> bool:
-    return known(rule.when.metric).is_count
+    """Tell whether a rule looks at nothing but what is as it is, without noise."""
+    return all(known(metric).is_count for metric in rule.when.metrics)
+
+
+def _thresholds(rule: Rule) -> list[Compare]:
+    return [one for one in rule.when.parts() if isinstance(one, Compare)]
+
+
+def _plain(when: Condition) -> Iterator[Compare]:
+    """Give the comparisons that make a condition true by being true themselves."""
+    if isinstance(when, Compare):
+        yield when
+    elif isinstance(when, Composed) and not isinstance(when, Not):
+        for one in when.held:
+            yield from _plain(one)
 
 
 ADVICE: tuple[tuple[str, Callable[[Rule], Iterator[str]]], ...] = (

@@ -6,7 +6,7 @@ import math
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
-from watcher.names import MAIN, prefix_of, scorer_fault, what_of
+from watcher.names import GRAD_NORM, LEARNING_RATE, LOSS, MAIN, RAW, prefix_of, scorer_fault, what_of
 from watcher.yamlfile import nearest
 
 
@@ -58,6 +58,12 @@ _COUNT = Metric(0.0, math.inf, "a count", is_count=True)
 _LAG = Metric(0.0, math.inf, "a number of seconds", higher_is_better=False, is_count=True)
 _FAULTS = Metric(0.0, math.inf, "a count", higher_is_better=False, is_count=True)
 
+_LOGGED = (
+    "`watcher show` says what the trainer has logged; an evaluation gets what was logged by its step and since the one "
+    "before: let the trainer log at least that often, to a place that its layout knows (docs/trainers.md)"
+)
+_NUMBER = Metric(-math.inf, math.inf, "a number that the trainer logs", is_count=True, missing=_LOGGED)
+
 METRICS = {
     "clip/mean": _COSINE,
     "clip/min": _COSINE,
@@ -80,6 +86,9 @@ METRICS = {
     "health/undecodable": _FAULTS,
     "health/unscorable": _FAULTS,
     "lag/seconds": _LAG,
+    LOSS: replace(_NUMBER, higher_is_better=False),
+    LEARNING_RATE: _NUMBER,
+    GRAD_NORM: _NUMBER,
 }
 
 
@@ -92,6 +101,8 @@ def known(metric: str) -> Metric:
     """
     if metric in METRICS:
         return METRICS[metric]
+    if is_raw(metric):
+        return _NUMBER
     prefix = prefix_of(metric)
     if scorer_fault(prefix):
         raise KeyError(metric)
@@ -102,14 +113,19 @@ def known(metric: str) -> Metric:
     return replace(one, prompts=f"{prefix}/{what_of(one.prompts)}", missing=missing)
 
 
+def is_raw(metric: str) -> bool:
+    """Tell whether a metric is a tag of the trainer's that no layout knows; which there are, only a run can say."""
+    return metric.startswith(RAW) and len(metric) > len(RAW)
+
+
 def unknown(metric: str, scorers: Collection[str] | None = None) -> str:
     """Say what is wrong with a metric's name; empty when nothing is.
 
     `scorers` are those that are configured; where that is not known, a metric may be of any.
     """
+    if is_raw(metric):
+        return ""
     prefix = prefix_of(metric)
-    if prefix == "trainer":
-        return f"`{metric}` is not available in this version; rules use clip/..., health/... and lag/seconds"
     if scorer_fault(prefix) or f"{MAIN}/{what_of(metric)}" not in METRICS:
         return "" if metric in METRICS else f"unknown metric `{metric}`; {nearest(metric, names(scorers))}"
     if scorers is None or prefix in scorers:

@@ -13,7 +13,7 @@ import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from watcher.names import MAIN
+from watcher.names import MAIN, is_trainers
 from watcher.nouns import Notice, Severity
 
 BLOCKS = 50
@@ -91,7 +91,8 @@ def _value(facts: Facts) -> str:
         return ""
     scorer, _, what = metric.partition("/")
     error = _number(values.get(f"{scorer}/stderr")) if what == "mean" else None
-    prompts = _number(values.get(f"{scorer}/prompts", values.get(f"{MAIN}/prompts")))
+    of_images = None if is_trainers(metric) else values.get(f"{MAIN}/prompts")
+    prompts = _number(values.get(f"{scorer}/prompts", of_images))
     over = "" if prompts is None else f" over {prompts:.0f} prompts"
     return f"{metric} {value:.4g}" + ("" if error is None else f" ± {error:.2g}") + over
 
@@ -113,13 +114,15 @@ def _row(facts: Facts) -> str:
         return ""
     wanted = f" ({needed} are needed)" if isinstance(needed, int) and needed > 1 else ""
     named = ", ".join(str(step) for step in steps[-FIELDS:]) if isinstance(steps, list | tuple) else ""
-    return f"{count} in a row{wanted}" + (f": steps {named}" if named else "")
+    unit = "epochs" if facts.get("by_epoch") else "steps"
+    return f"{count} in a row{wanted}" + (f": {unit} {named}" if named else "")
 
 
 def _step(facts: Facts) -> str:
     attempt = facts.get("attempt")
     again = f" (attempt {attempt})" if isinstance(attempt, int) and attempt > 1 else ""
-    return f"{facts['step']}{again}" if isinstance(facts.get("step"), int) else ""
+    unit = "epoch " if facts.get("by_epoch") else ""
+    return f"{unit}{facts['step']}{again}" if isinstance(facts.get("step"), int) else ""
 
 
 def _checkpoint(facts: Facts) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -62,6 +63,7 @@ def _insert(db: Connection, sample: Sample, now: float, images: int) -> int:
         step=sample.step,
         variant=sample.variant,
         epoch=sample.epoch,
+        by_epoch=sample.by_epoch,
         state="open",
         history=_is_history(db, sample),
         complete=False,
@@ -161,7 +163,10 @@ def close(
         )
     )
     db.execute(delete(metrics).where(metrics.c.evaluation_id == evaluation.id))
-    rows = [{"evaluation_id": evaluation.id, "name": name, "value": v} for name, v in values.items()]
+    rows = [
+        {"evaluation_id": evaluation.id, "name": name, "value": None if math.isnan(v) else v}
+        for name, v in values.items()
+    ]
     if rows:
         db.execute(insert(metrics), rows)
     return get(db, evaluation.id)
@@ -239,11 +244,11 @@ def _with_metrics(db: Connection, rows: list[Row[Any]]) -> list[Evaluation]:
     for start in range(0, len(ids), 500):
         query = select(metrics).where(metrics.c.evaluation_id.in_(ids[start : start + 500]))
         for row in db.execute(query):
-            found[row.evaluation_id][row.name] = row.value
+            found[row.evaluation_id][row.name] = math.nan if row.value is None else row.value
     return [_evaluation(row, found[row.id]) for row in rows]
 
 
 def _evaluation(row: Row[Any], values: Mapping[str, float]) -> Evaluation:
     names = ("id", "run_id", "attempt", "step", "variant", "state", "history", "complete", "first_at")
-    more = ("last_at", "epoch", "revision", "identity", "others")
+    more = ("last_at", "epoch", "revision", "identity", "others", "by_epoch")
     return Evaluation(metrics=values, **{name: getattr(row, name) for name in (*names, *more)})

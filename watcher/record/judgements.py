@@ -60,6 +60,7 @@ def decide(db: Connection, verdict: Verdict, content: str, evaluation: Evaluatio
         hash=content,
         attempt=evaluation.attempt,
         step=evaluation.step,
+        by_epoch=evaluation.by_epoch,
         state="firing",
         reason=verdict.reason,
         numbers=dict(verdict.numbers),

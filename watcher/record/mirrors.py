@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, delete, func, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
+from watcher.names import is_trainers
 from watcher.nouns import Evaluation
 from watcher.record import evaluations as store
 from watcher.record.tables import evaluations, mirrors
@@ -41,10 +42,18 @@ def shown(db: Connection, tracker: str, run_id: str) -> list[Shown]:
 
 
 def closed_since(db: Connection, run_id: str, step: int) -> list[Evaluation]:
-    """Give a run's closed evaluations at or after a step with their metrics, by step."""
+    """Give a run's closed evaluations at or after a step with their metrics, by step.
+
+    Without what the trainer logs: it shows that itself.
+    """
     mine = (evaluations.c.run_id == run_id, evaluations.c.state == "closed", evaluations.c.step >= step)
     ids = db.execute(select(evaluations.c.id).where(*mine).order_by(evaluations.c.step, evaluations.c.variant))
-    return [store.get(db, evaluation_id) for evaluation_id in ids.scalars()]
+    return [_own(store.get(db, evaluation_id)) for evaluation_id in ids.scalars()]
+
+
+def _own(evaluation: Evaluation) -> Evaluation:
+    metrics = {name: value for name, value in evaluation.metrics.items() if not is_trainers(name)}
+    return replace(evaluation, metrics=metrics)
 
 
 def show(db: Connection, tracker: str, place: str, run_id: str, since: int | None, found: Sequence[Evaluation]) -> None:

@@ -84,6 +84,22 @@ def start_over(db: Connection, run_id: str, step: int, now: float) -> None:
     runs.add_event(db, run_id, "attempt", f"its folder was emptied and begins again at step {step}", now)
 
 
+def went_back(db: Connection, run_id: str, step: int, at: float, now: float) -> bool:
+    """Begin a new attempt where a run logged a step again (wall time), unless its images have told already.
+
+    That is, where it has evaluations from that step on, and all of them are older. Step 0 never begins one.
+    """
+    later = (evaluation_table.c.run_id == run_id, evaluation_table.c.step >= step)
+    query = select(func.max(evaluation_table.c.last_at)).where(*later, evaluation_table.c.state != "superseded")
+    newest = db.execute(query).scalar()
+    if step <= 0 or newest is None or newest >= at:
+        return False
+    evaluations.supersede(db, run_id, step)
+    runs.add_attempt(db, run_id, runs.newest_attempt(db, run_id) + 1, step, now)
+    runs.add_event(db, run_id, "attempt", f"its trainer logged step {step} again: the run went back to it", now)
+    return True
+
+
 def _current(db: Connection, sample: Sample) -> Row[Any] | None:
     place = (sample.run_id, sample.attempt, sample.step, sample.variant, sample.key, sample.index)
     same = [column == value for column, value in zip(_PLACE, place, strict=True)]
@@ -125,6 +141,7 @@ def _insert(db: Connection, sample: Sample, evaluation: int, *, current: bool = 
             attempt=sample.attempt,
             step=sample.step,
             epoch=sample.epoch,
+            by_epoch=sample.by_epoch,
             variant=sample.variant,
             key=sample.key,
             index=sample.index,
@@ -164,9 +181,9 @@ def known_files(db: Connection, run_id: str) -> dict[Path, tuple[int, float]]:
 
 
 def newest_step(db: Connection, run_id: str) -> int | None:
-    """Give the newest step that is known of a run's current attempt; None before its first sample."""
+    """Give the newest step that is known of a run's current attempt; None before its first, and where epochs count."""
     current = (samples.c.run_id == run_id, samples.c.current, samples.c.attempt == runs.newest_attempt(db, run_id))
-    return db.execute(select(func.max(samples.c.step)).where(*current)).scalar()
+    return db.execute(select(func.max(samples.c.step)).where(*current, samples.c.by_epoch.is_(False))).scalar()
 
 
 def waiting(db: Connection, limit: int) -> list[Sample]:
@@ -221,7 +238,7 @@ def _joined() -> Any:
 
 
 def _sample(row: Row[Any]) -> Sample:
-    names = ("id", "run_id", "attempt", "step", "epoch", "variant", "key", "index", "size", "mtime", "digest")
-    facts = {name: getattr(row, name) for name in (*names, "state", "reason", "wording")}
+    names = ("id", "run_id", "attempt", "step", "epoch", "by_epoch", "variant", "key", "index", "size", "mtime")
+    facts = {name: getattr(row, name) for name in (*names, "digest", "state", "reason", "wording")}
     tile = tuple(row.tile) if row.tile else None
     return Sample(path=Path(row.path), tile=tile, prompt=getattr(row, "text", None), **facts)

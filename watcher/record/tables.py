@@ -1,6 +1,7 @@
 """The tables of the store, as SQLAlchemy Core knows them; `migrations/` makes them.
 
-Wall times are seconds since the epoch (UTC). Steps are the trainer's optimizer steps.
+Wall times are seconds since the epoch (UTC). Steps are the trainer's optimizer steps, or with `by_epoch` numbers of
+epochs.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from sqlalchemy import (
     String,
     Table,
     UniqueConstraint,
+    false,
     text,
 )
 
@@ -77,6 +79,7 @@ evaluations = Table(
     Column("closed_because", String, nullable=False),
     Column("images", Integer, nullable=False, server_default="0"),  # how many current samples it has
     Column("others", JSON, nullable=False, server_default="{}"),  # identities of further scorers, by name
+    Column("by_epoch", Boolean, nullable=False, server_default=false()),  # its step is an epoch's number
     UniqueConstraint("run_id", "attempt", "step", "variant"),
     Index("evaluations_by_state", "state"),
     Index("evaluations_by_step", "run_id", "state", "variant", "step"),
@@ -105,6 +108,7 @@ samples = Table(
     Column("reason", String, nullable=False),
     Column("current", Boolean, nullable=False),  # false once a rewritten file took its place
     Column("rewritten", Boolean, nullable=False),  # the same bytes were written again since
+    Column("by_epoch", Boolean, nullable=False, server_default=false()),
     Index(
         "samples_current",
         "run_id",
@@ -159,7 +163,29 @@ metrics = Table(
     metadata,
     Column("evaluation_id", ForeignKey("evaluations.id"), primary_key=True),
     Column("name", String, primary_key=True),
-    Column("value", Float, nullable=False),
+    Column("value", Float),  # NULL is NaN, which SQLite does not know
+)
+
+scalar_files = Table(
+    "scalar_files",  # that trainers log numbers into
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("run_id", ForeignKey("runs.id"), nullable=False),
+    Column("path", String, nullable=False),
+    Column("position", JSON, nullable=False),  # how far it was read
+    UniqueConstraint("run_id", "path"),
+)
+
+scalars = Table(
+    "scalars",
+    metadata,
+    Column("run_id", ForeignKey("runs.id"), primary_key=True),
+    Column("name", String, primary_key=True),
+    Column("step", Integer, primary_key=True, autoincrement=False),
+    Column("value", Float),  # NULL is NaN
+    Column("at", Float, nullable=False),  # wall time at which it was logged
+    Column("file_id", ForeignKey("scalar_files.id"), nullable=False),
+    sqlite_with_rowid=False,
 )
 
 rule_states = Table(
@@ -189,6 +215,7 @@ decisions = Table(
     Column("resolution", String, nullable=False),
     Column("told_at", Float, nullable=False),  # of the last notice about it
     Column("told", Integer, nullable=False),  # how many notices
+    Column("by_epoch", Boolean, nullable=False, server_default=false()),
     Index(
         "decisions_open",
         "run_id",

@@ -8,9 +8,9 @@ from dataclasses import replace
 
 from sqlalchemy import Connection
 
-from watcher.names import MAIN
+from watcher.names import MAIN, is_trainers
 from watcher.nouns import Evaluation, Run
-from watcher.record import baselines, evaluations, lag, runs, vectors
+from watcher.record import baselines, evaluations, lag, runs, scalars, vectors
 from watcher.record.evaluations import OpenEvaluation
 from watcher.record.store import Store
 from watcher.settle import EvaluationView, SettleSettings, closes_at, closing, is_complete
@@ -19,6 +19,8 @@ from watcher.steps.measuring import Measured, measure, one_identity_each
 from watcher.steps.rest import NEVER, Rest
 
 log = logging.getLogger(__name__)
+SOON = 1.0
+"""Seconds after which an evaluation that waits for its trainer's logs is looked at again at the latest."""
 Expected = Callable[[Run, Evaluation], int | None]
 
 
@@ -35,6 +37,8 @@ class Closing:
         looked_into: Callable[[Run], bool],
         looks: Callable[[], object],
         scorers: Sequence[str] = (MAIN,),
+        logs_read: Callable[[Run, float, float], bool] = lambda _run, _since, _now: True,
+        numbers: Sequence[str] = (),
     ) -> None:
         self._store = store
         self._closed = closed
@@ -44,6 +48,9 @@ class Closing:
         self._looked_into = looked_into
         self._rest = Rest(store, looks)
         self._scorers = scorers
+        self._logs_read = logs_read
+        self._numbers = numbers
+        """Metrics that the trainer logs itself."""
 
     def advance(self, now: float) -> int:
         """Close what is ready to be closed; gives how many evaluations were closed."""
@@ -77,6 +84,8 @@ class Closing:
         because = closing(view, self._settings, now)
         if not because:
             return closes_at(view, self._settings)
+        if not self._logs_read(run, candidate.last_arrival, now):  # what the trainer logged by then belongs to it
+            return now + SOON
         return None if self._close(run, candidate, expected, because, now) else NEVER
 
     def _gap(self, run: Run) -> float:
@@ -95,7 +104,7 @@ class Closing:
             vectors.retire(db, closed, baselines.serving(db, run.id))
             self._judging.judge(db, run, closed, now)
         self._closed(run)
-        log.info("run %s: step %s closed (%s): %s", run.name, closed.step, because, _brief(closed))
+        log.info("run %s: %s closed (%s): %s", run.name, closed, because, _brief(closed))
         return True
 
     def close(
@@ -108,8 +117,22 @@ class Closing:
         main = identities.pop(MAIN, "")
         named = replace(evaluation, identity=main, others=identities)
         found = measure(db, named)
-        metrics = {**found.metrics, **_lag(db, named)}
+        metrics = {**found.metrics, **_lag(db, named), **self._logged(db, named)}
         return evaluations.close(db, named, metrics, complete=not found.lost and is_whole(found), because=because)
+
+    def _logged(self, db: Connection, evaluation: Evaluation) -> dict[str, float]:
+        """Give what the trainer logged by an evaluation's step; of what was closed before it stays as it was then."""
+        if evaluation.variant:
+            return {}
+        found = scalars.at_step(db, evaluation.run_id, evaluation.step, self._numbers)
+        before = _before(db, evaluation)
+        return {**found, **before} if evaluation.state == "closed" else {**before, **found}
+
+
+def _before(db: Connection, evaluation: Evaluation) -> dict[str, float]:
+    """Give the trainer's numbers that an evaluation had when it was closed before; what they came from may be gone."""
+    old = evaluations.get(db, evaluation.id).metrics
+    return {name: value for name, value in old.items() if is_trainers(name)}
 
 
 def _lag(db: Connection, evaluation: Evaluation) -> dict[str, float]:

@@ -47,6 +47,7 @@ def _sample(
         reason=fate[1],
         variant=facts.variant,
         epoch=facts.epoch,
+        by_epoch=facts.by_epoch,
         again=layout.stamped,
         tile=facts.tile,
     )

@@ -18,7 +18,7 @@ from watcher.settle import Files
 from watcher.steps.fate import samples as samples_of
 from watcher.steps.fate import wording
 from watcher.steps.finding import Asks, Finding
-from watcher.steps.looking import ARCHIVED_AFTER, RESCAN, Look, Watched, look_into, newest
+from watcher.steps.looking import ARCHIVED_AFTER, RESCAN, Look, Watched, look_into, newest, without_step
 from watcher.steps.rest import NEVER
 
 log = logging.getLogger(__name__)
@@ -202,6 +202,8 @@ class Intake:
 
     def _store_look(self, watched: Watched, look: Look, now: float) -> None:
         self._note(watched.run.path, "prompts", look.prompts.fault)
+        if look.files is not watched.files:
+            self._note(watched.run.path, "epochs", without_step(watched.run.name, look.files.values()))
         watched.vanished = set(look.vanished)
         if look.whole:
             self._keep(watched, look, now)

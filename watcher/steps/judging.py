@@ -110,7 +110,7 @@ class Judging:
     ) -> None:
         said = Verdict(rule.name, True, state.reason, verdict.numbers)
         decision = judgements.decide(db, said, rule.hash, at, now)
-        prefix = prefix_of(rule.when.metric)
+        prefix = prefix_of(rule.metric)
         scorer = MAIN if scorer_fault(prefix) else prefix
         lowest = routing.lowest(samples.in_evaluation(db, at.id), scores_of(db, at.id, scorer))
         told = routing.alert(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from watcher.discover import FoundFile, FoundRun, Layout, Prompts, Watching, scan
+from watcher.discover import BY_EPOCH, FoundFile, FoundRun, Layout, Prompts, Watching, is_apart, scan, set_apart
 from watcher.nouns import Run
 from watcher.settle import Files, Ready, Undecodable, Waiting
 
@@ -16,6 +16,8 @@ SLICE = 200
 """Images of a run that are read in one look; the rest follows in the next, so that the loop always stays alive."""
 ARCHIVED_AFTER = 24 * 3600.0
 """Seconds without output after which a run seen for the first time is archived."""
+SHOWN = 5
+"""So many epochs without a step are named."""
 RECENT, SHARE = 1000, 10
 """Of a polled run's settled files, so many of the newest are asked for size and time at every look, and of the older
 ones one in so many: over a network that is what a look costs."""
@@ -97,6 +99,19 @@ def newest(found: FoundRun) -> float | None:
         return None
 
 
+def without_step(name: str, files: Iterable[FoundFile]) -> str:
+    """Say of which images only the epoch is known, in a run whose others have steps; empty where there are none."""
+    epochs = sorted({file.facts.step for file in files if is_apart(file.facts)})
+    if not epochs:
+        return ""
+    shown = "..., " * (len(epochs) > SHOWN) + ", ".join(str(epoch) for epoch in epochs[-SHOWN:])
+    return (
+        f"{name}: nothing tells the steps of the images of epoch{'s' * (len(epochs) > 1)} {shown}, while others have "
+        f"steps: they are scored as the variant `{BY_EPOCH}`, which no rule judges; let the trainer log to TensorBoard "
+        "all the time, or sample by steps"
+    )
+
+
 def _look(watched: Watched, files: Files, now: float) -> Look:
     found = _scan(watched)
     last = max((file.mtime_ns for file in found.values()), default=0) / 1e9
@@ -126,7 +141,7 @@ def _look(watched: Watched, files: Files, now: float) -> Look:
 def _scan(watched: Watched) -> dict[str, FoundFile]:
     """Give the files there are by path, oldest first; the very mapping of the last look where nothing has changed."""
     before = watched.files
-    now = {str(file.path): file for file in scan(watched.found, before, _trusted(watched))}
+    now = set_apart({str(file.path): file for file in scan(watched.found, before, _trusted(watched))})
     if now.keys() == before.keys() and all(now[path] is file for path, file in before.items()):
         return before
     return dict(sorted(now.items(), key=lambda one: (one[1].mtime_ns, one[1].facts.step)))

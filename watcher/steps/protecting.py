@@ -53,7 +53,7 @@ class Protecting:
     ) -> None:
         self._store = store
         self._routes = routes
-        self._rules = [rule for rule in rules if any(kind == "stop" for kind, _ in rule.actions())]
+        self._rules = [rule for rule in rules if rule.does("stop")]
         self._watched = watched
         self._find = find
         self._next = 0.0

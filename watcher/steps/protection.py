@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from watcher.judge import Rule, State
 from watcher.nouns import SEVERITIES, Evaluation, Notice, Run, Severity
+from watcher.steps.routing import where
 
 NO_BACKEND = "cannot stop: no backend"
 CONTROL = (
@@ -18,19 +19,18 @@ NOTHING_STOPS = "no rule stops it; rules with `then: stop` would (docs/rules.md)
 def cannot_judge(run: Run, rule: Rule, state: State, at: Evaluation) -> Notice:
     """Say that a rule could not judge a run's last evaluations, why, and what would let it."""
     quiet: Severity = "info" if rule.severity == "info" else "warning"
-    stops = " nor stops anything" if any(kind == "stop" for kind, _ in rule.actions()) else " nor is it resolved"
+    stops = " nor stops anything" if rule.does("stop") else " nor is it resolved"
     return Notice(
         key=f"{run.id}:{rule.name}:{at.attempt}:{at.step}:blind:{at.revision}",
         severity=quiet,
         title=f"{run.name}: {rule.name} cannot judge",
-        text=f"{state.unknowns} evaluations in a row, the last at step {at.step}, could not be judged: "
+        text=f"{state.unknowns} evaluations in a row, the last at {at}, could not be judged: "
         f"{_bare(state.reason)}. So the rule neither alerts{stops}. Way out: {state.way_out}.",
         run=run.name,
         rule=rule.name,
         kind="protection",
         facts={
-            "step": at.step,
-            "attempt": at.attempt,
+            **where(at),
             "path": str(run.path),
             "mode": rule.mode_for(run),
             "reason": _bare(state.reason),

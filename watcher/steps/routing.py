@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -12,6 +13,7 @@ from sqlalchemy import Connection, Row
 from watcher.act import Kept
 from watcher.clock import span
 from watcher.judge import Rule, State
+from watcher.names import place_of
 from watcher.notify import Target, labels
 from watcher.nouns import HOLD, SEVERITIES, Command, Evaluation, Mode, Notice, Run, Sample, Severity, Verdict
 from watcher.record import outbox
@@ -57,11 +59,11 @@ def alert(
     number = at.revision if decision is None else decision
     intention = _intent(run, rule, mode, left)
     said = [sentence(verdict.reason), sentence(rule.description), _worst(lowest), intention]
-    facts = {"step": at.step, "attempt": at.attempt, "path": str(run.path), "mode": mode, "intention": intention}
+    facts = {**where(at), "path": str(run.path), "mode": mode, "intention": intention}
     return Notice(
         key=f"{run.id}:{rule.name}:{at.attempt}:{at.step}:firing:{number}",
         severity=rule.severity,
-        title=f"{run.name}: {rule.name} at step {at.step}",
+        title=f"{run.name}: {rule.name} at {at}",
         text=" ".join(part for part in [*said, LIMITS_OF_THE_NUMBER] if part),
         run=run.name,
         rule=rule.name,
@@ -84,13 +86,18 @@ def _said(rule: Rule, reason: str) -> dict[str, Any]:
     return {
         "reason": reason,
         "description": rule.description,
-        "metric": rule.when.metric,
+        "metric": rule.metric,
         "sign": rule.when.sign,
     }
 
 
 def _streak(state: State | None) -> dict[str, Any]:
     return {} if state is None else {"count": state.count, "needed": state.needed, "steps": list(state.steps)}
+
+
+def where(at: Evaluation | Row[Any]) -> dict[str, Any]:
+    """Give where in its training something stands, for programs."""
+    return {"step": at.step, "attempt": at.attempt, **({"by_epoch": True} if at.by_epoch else {})}
 
 
 def _deadline(rule: Rule, mode: Mode, now: float) -> dict[str, Any]:
@@ -150,7 +157,8 @@ def _short(text: str, limit: int = 80) -> str:
 
 
 def _numbers(verdict: Verdict, at: Evaluation) -> Mapping[str, Any]:
-    return {"numbers": dict(verdict.numbers), "metrics": dict(at.metrics)}
+    metrics = {name: value for name, value in at.metrics.items() if math.isfinite(value)}  # JSON knows no others
+    return {"numbers": dict(verdict.numbers), "metrics": metrics}
 
 
 def sentence(text: str) -> str:
@@ -175,21 +183,21 @@ def resolved(run: Run, rule: str, reason: str, decision_id: int, severity: Sever
 
 def reminder(run: Run, rule: Rule, decision: Row[Any]) -> Notice:
     """Say again that a rule still fires."""
+    since = f"Since {place_of(decision.step, by_epoch=decision.by_epoch)}:"
     return Notice(
         key=f"{run.id}:{rule.name}:{decision.id}:reminder:{decision.told}",
         severity=rule.severity,
         title=f"{run.name}: {rule.name} still fires",
-        text=f"Since step {decision.step}: {sentence(decision.reason)}",
+        text=f"{since} {sentence(decision.reason)}",
         run=run.name,
         rule=rule.name,
         kind="alert",
         facts={
-            "step": decision.step,
-            "attempt": decision.attempt,
+            **where(decision),
             "path": str(run.path),
             "numbers": dict(decision.numbers),
             "mode": rule.mode_for(run),
-            **_said(rule, f"Since step {decision.step}: {decision.reason}"),
+            **_said(rule, f"{since} {decision.reason}"),
             **(hold_facts(run) if rule.mode_for(run) == "enforce" and _stop_of(rule) else {}),
             "note": LIMITS_OF_THE_NUMBER,
         },

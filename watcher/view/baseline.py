@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, Row
 
 from watcher.errors import StepError
-from watcher.names import MAIN, prefix_of, what_of
+from watcher.names import MAIN, place_of, prefix_of, what_of
 from watcher.nouns import Evaluation, Run, Sample
 from watcher.record import baselines, evaluations, runs, samples, vectors
 from watcher.record.baselines import Choice
@@ -31,10 +31,16 @@ def baseline(db: Connection, run: Run) -> dict[str, Any] | None:
     choice, found = baselines.chosen(db, run.id), baselines.of(db, run.id)
     if choice is not None:
         name = next((one.name for one in runs.all_runs(db) if one.id == choice.run_id), choice.run_id)
-        return {"run": name, "step": choice.step, "variant": "", "chosen": True, "closed": found is not None}
+        told = {"run": name, "step": choice.step, "variant": "", "chosen": True, "closed": found is not None}
+        return told | _unit(found)
     if found is None:
         return None
-    return {"run": run.name, "step": found.step, "variant": found.variant, "chosen": False, "closed": True}
+    told = {"run": run.name, "step": found.step, "variant": found.variant, "chosen": False, "closed": True}
+    return told | _unit(found)
+
+
+def _unit(found: Evaluation | None) -> dict[str, bool]:
+    return {"by_epoch": bool(found and found.by_epoch)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +96,7 @@ def sentence(found: dict[str, Any] | None) -> str:
     variant = f" ({found['variant']} model)" if found["variant"] else ""
     why = "as set by `watcher baseline set`" if found["chosen"] else "the trainer's own"
     lost = "" if found["closed"] else "; it is not closed (any more), so nothing is compared with it"
-    return f"step {found['step']}{variant} of {found['run']}, {why}{lost}"
+    return f"{place_of(found['step'], by_epoch=found['by_epoch'])}{variant} of {found['run']}, {why}{lost}"
 
 
 def set_baseline(store: Store, name: str, step: int | None, other: str | None, now: float) -> str:

@@ -69,8 +69,7 @@ def _rule(rule: Rule, runs: Sequence[Run]) -> str:
     names = [name for name, _ in rule.then]
     enforced = sum(run.mode == "enforce" and rule.mode != "observe" for run in mine)
     acts = "" if names == ["alert"] else f", enforced for {enforced}"
-    when = f"{rule.when.metric} {rule.when.sign} {rule.when.threshold:g}"
-    return f"{rule.name}: {when}, then {' and '.join(names)}; for {len(mine)} of {counted(len(runs), 'run')}{acts}"
+    return f"{rule.name}: {rule.when}, then {' and '.join(names)}; for {len(mine)} of {counted(len(runs), 'run')}{acts}"
 
 
 def advice(rules: Sequence[Rule], *, configured: bool = False) -> list[str]:

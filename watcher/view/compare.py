@@ -40,7 +40,7 @@ def compare(store: Store | None, names: Sequence[str], step: int | None = None) 
         chosen = _runs(db, names)
         first, *others = chosen
         judged = {run.id: _judged(db, run, step) for run in chosen}
-        pairs = {run.id: _nearest(judged[first.id], judged[run.id]) for run in others}
+        pairs = {run.id: _paired(first, judged[first.id], run, judged[run.id]) for run in others}
         _refuse_unlike(first, others, pairs)
         return {
             "schema_version": SCHEMA_VERSION,
@@ -67,6 +67,27 @@ def _judged(db: Connection, run: Run, step: int | None) -> list[Evaluation]:
             f"{run.name} has no closed evaluation with scores yet; see `watcher show {run.name}`", permanent=True
         )
     return found if step is None else [min(found, key=lambda one: (abs(one.step - step), one.step))]
+
+
+def _paired(first: Run, mine: Sequence[Evaluation], run: Run, theirs: Sequence[Evaluation]) -> list[Pair]:
+    """Pair steps with steps, and with each other evaluations that are known by their epoch only.
+
+    Raises:
+        StepError: one run has steps and the other has none.
+
+    """
+    found = []
+    for by_epoch in (False, True):
+        one, two = ([each for each in judged if each.by_epoch == by_epoch] for judged in (mine, theirs))
+        found += _nearest(one, two) if one and two else []
+    if not found:
+        counting, other = (run, first) if theirs[-1].by_epoch else (first, run)
+        raise StepError(
+            f"{counting.name} has epochs only and {other.name} has steps: nothing says which belong together; let the "
+            "trainer log to TensorBoard, by which epochs have steps",
+            permanent=True,
+        )
+    return found
 
 
 def _nearest(first: Sequence[Evaluation], second: Sequence[Evaluation]) -> list[Pair]:

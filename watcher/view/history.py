@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from watcher.clock import clock
+from watcher.names import number_of, place_of
 from watcher.view.table import table
 from watcher.view.text import number, plain
 
@@ -33,7 +34,7 @@ def _evaluation(
     state = one["state"] + (", incomplete" if one["state"] == "closed" and not one["complete"] else "")
     numbers = [number(one["metrics"].get(f"clip/{name}")) for name in ("mean", "stderr", "min", "max")]
     epoch = ("-" if one["epoch"] is None else f"{one['epoch']:g}",) if with_epoch else ()
-    place = (str(one["attempt"]), str(one["step"]), *epoch, one["variant"] or "main")
+    place = (str(one["attempt"]), number_of(one["step"], by_epoch=one["by_epoch"]), *epoch, one["variant"] or "main")
     means = [number(one["metrics"].get(name)) for name in further]
     shown = [_further(name, one["metrics"].get(_MORE[name])) for name in more]
     return (*place, state, _count(one["images"]), *numbers, _signed(one["delta_baseline"]), *shown, *means)
@@ -98,7 +99,8 @@ def _titled(title: str, entries: Sequence[str]) -> Iterator[str]:
 
 def _decision(one: dict[str, Any]) -> str:
     over = f"; resolved {clock(one['resolved_at'])}: {one['resolution']}" if one["resolved_at"] is not None else ""
-    return f"{clock(one['at'])}  {one['rule']} {one['state']} at step {one['step']}: {one['reason']}{over}"
+    place = place_of(one["step"], by_epoch=one["by_epoch"])
+    return f"{clock(one['at'])}  {one['rule']} {one['state']} at {place}: {one['reason']}{over}"
 
 
 def _action(one: dict[str, Any]) -> str:

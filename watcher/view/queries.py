@@ -7,6 +7,7 @@ samples one by one: there are a million of them.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 from itertools import pairwise
@@ -99,13 +100,13 @@ def latest(db: Reader) -> dict[str, Evaluation]:
     values: dict[int, dict[str, float]] = {row[0]: {} for row in found}
     query = f"SELECT evaluation_id, metrics.name, value FROM runs JOIN metrics ON evaluation_id = ({_NEWEST} LIMIT 1)"
     for evaluation_id, name, value in db.exec_driver_sql(query):
-        values[evaluation_id][name] = value
+        values[evaluation_id][name] = math.nan if value is None else value
     return {row[1]: _evaluation(row, values[row[0]]) for row in found}
 
 
 def _evaluation(row: Any, values: Mapping[str, float]) -> Evaluation:
     found = dict(zip(_EVALUATION, row, strict=True))
-    booleans = {name: bool(found[name]) for name in ("history", "complete")}
+    booleans = {name: bool(found[name]) for name in ("history", "complete", "by_epoch")}
     return Evaluation(**{**found, **booleans, "others": json.loads(found["others"]), "metrics": values})
 
 

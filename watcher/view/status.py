@@ -122,6 +122,8 @@ def _run(run: Run, known: _Known, now: float) -> dict[str, Any]:
         "watched": known.watching.get(run.id, ""),
         "attempt": run.attempt,
         "step": evaluation.step if evaluation else None,
+        "epoch": evaluation.epoch if evaluation else None,
+        "by_epoch": bool(evaluation and evaluation.by_epoch),
         "age_seconds": None if last_output is None else max(0.0, now - last_output),
         "metrics": dict(evaluation.metrics) if evaluation else {},
         "identity": evaluation.identity if evaluation else "",

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from watcher.names import number_of
 from watcher.view.device import fallback
 from watcher.view.find import STATES
 from watcher.view.lag import lagging
@@ -186,7 +187,7 @@ def _cells(run: dict[str, Any]) -> tuple[str, ...]:
         name + (" HELD" if run["held"] else "") + (" UNPROTECTED" if run["unprotected"] else ""),
         run["layout"],
         run["mode"],
-        "-" if run["step"] is None else str(run["step"]),
+        "-" if run["step"] is None else number_of(run["step"], by_epoch=run["by_epoch"]),
         age(run["age_seconds"]),
         mean(run["metrics"]),
         sparkline(run["trend"]),

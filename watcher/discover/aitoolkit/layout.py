@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import ClassVar
@@ -9,10 +10,13 @@ from typing import ClassVar
 from watcher.discover.aitoolkit.checkpoints import checkpoints
 from watcher.discover.aitoolkit.config import CONFIG, Config, read_config
 from watcher.discover.aitoolkit.names import SAMPLES, a_sample, parse_sample
-from watcher.discover.aitoolkit.settings import setup_of
+from watcher.discover.aitoolkit.settings import logging_folder, setup_of
 from watcher.discover.layout import Checkpoint, Facts, Layout, Place, Prompts
 from watcher.discover.prompts import read_prompts
+from watcher.discover.scalars.gather import event_files, existing
+from watcher.discover.scalars.losslog import NAME as LOSS_LOG
 from watcher.discover.wording import without
+from watcher.names import LEARNING_RATE, LOSS
 from watcher.nouns import Setup
 
 PLACEHOLDERS = ("[trigger]", "[name]")
@@ -36,6 +40,10 @@ class AiToolkit(Layout):
 
     name: ClassVar[str] = "ai-toolkit"
     stamped: ClassVar[bool] = True
+    numbers: ClassVar[Mapping[str, str]] = {
+        **dict.fromkeys(("loss/loss", "loss"), LOSS),
+        **dict.fromkeys(("learning_rate", "lr"), LEARNING_RATE),
+    }
 
     without: tuple[str, ...] = ()
     """Words that are taken out of prompts before they are scored as well: a trigger word that is written out."""
@@ -105,6 +113,12 @@ class AiToolkit(Layout):
         """Give what is saved every so many steps, and at the end."""
         config = read_config(place.folder)
         return checkpoints(place.folder, config.name if isinstance(config, Config) else place.folder.name)
+
+    def scalar_files(self, place: Place) -> Sequence[Path]:
+        """Give the loss log that the UI's jobs keep, and TensorBoard's event files of the last start."""
+        config = read_config(place.folder)
+        logs = event_files(logging_folder(config)) if isinstance(config, Config) else []
+        return [*existing(place.folder / LOSS_LOG), *logs]
 
     def setup(self, place: Place) -> Setup:
         """Give what the configuration says."""

@@ -22,7 +22,7 @@ def setup_of(config: Config, removed: Sequence[str]) -> Setup:
     has_wandb = bool(logging.get("use_wandb"))
     return Setup(
         config=config.path,
-        logging_folder=_logging_folder(config),
+        logging_folder=logging_folder(config),
         trackers=("tensorboard",) * bool(config.text("log_dir")) + ("wandb",) * has_wandb,
         project=str(logging.get("project_name") or "ai-toolkit") if has_wandb else "",
         run_name=str(logging.get("run_name") or config.name),
@@ -30,7 +30,7 @@ def setup_of(config: Config, removed: Sequence[str]) -> Setup:
     )
 
 
-def _logging_folder(config: Config) -> Path | None:
+def logging_folder(config: Config) -> Path | None:
     """Give the newest TensorBoard folder, `{log_dir}/{name}_{YYYYmmdd-HHMMSS}`.
 
     A relative `log_dir` counts from ai-toolkit's own folder, which is unknown: what exists near the run counts.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path, PurePath
@@ -14,11 +14,13 @@ from watcher.discover.kohya.epochs import epoch_steps
 from watcher.discover.kohya.folder import SAMPLES, configs, has_musubi_samples, newest_samples
 from watcher.discover.kohya.names import parse_sample
 from watcher.discover.kohya.prompts import read_kohya_prompts
-from watcher.discover.kohya.settings import setup_of
+from watcher.discover.kohya.settings import logging_folder, setup_of
 from watcher.discover.kohya.training import find_prompts, training
 from watcher.discover.layout import Checkpoint, Facts, Layout, Place, Prompts
 from watcher.discover.safetensors import metadata
+from watcher.discover.scalars.gather import event_files
 from watcher.discover.wording import unweighted
+from watcher.names import GRAD_NORM, LEARNING_RATE, LOSS
 from watcher.nouns import Setup
 
 
@@ -39,6 +41,11 @@ class Kohya(Layout):
 
     name: ClassVar[str] = "kohya"
     stamped: ClassVar[bool] = True
+    numbers: ClassVar[Mapping[str, str]] = {
+        **dict.fromkeys(("loss/current", "loss"), LOSS),
+        **dict.fromkeys(("lr/unet", "lr/network", "lr/transformer", "lr/group0"), LEARNING_RATE),
+        "norm/avg_grad_norm": GRAD_NORM,
+    }
 
     def detect(self, folder: Path) -> str:
         """Recognise the folder by samples named as sd-scripts does, a GUI's configuration, or weights it notes."""
@@ -83,7 +90,7 @@ class Kohya(Layout):
             return None
         if step is None:
             step = ends.last(written_at)
-        return facts if step is None else replace(facts, step=step)
+        return facts if step is None else replace(facts, step=step, by_epoch=False)
 
     def prompts(self, place: Place) -> Prompts:
         """Read the user's prompt file, else the one that the training samples by, with sd-scripts' numbers."""
@@ -102,6 +109,10 @@ class Kohya(Layout):
     def checkpoints(self, place: Place) -> list[Checkpoint]:
         """Give the weights and states of this training alone that are whole."""
         return checkpoints(place, epoch_steps(place.folder, place.stream).find)
+
+    def scalar_files(self, place: Place) -> Sequence[Path]:
+        """Give the event files of the last start; none where they could be another training's."""
+        return event_files(logging_folder(training(place)))
 
     def setup(self, place: Place) -> Setup:
         """Give the settings of the process, or of the GUI's configuration."""

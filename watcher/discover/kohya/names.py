@@ -44,7 +44,8 @@ class SampleName:
         """Give it as a layout does; an epoch stands for the step until that is known."""
         number = self.epoch if self.step is None else self.step
         epoch = None if self.epoch is None else float(self.epoch)
-        return Facts(number or 0, str(self.index), epoch=epoch, stream=self.stream)
+        by_epoch = self.step is None and bool(self.epoch)  # epoch 0 is sampled before the first step
+        return Facts(number or 0, str(self.index), epoch=epoch, stream=self.stream, by_epoch=by_epoch)
 
 
 def parse_sample(name: str) -> SampleName | None:
