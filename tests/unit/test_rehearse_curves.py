@@ -135,6 +135,32 @@ def test_what_is_a_cosine_already_is_not_scaled_and_said(tmp_path: Path) -> None
     assert "--scale 0.01 is not applied" in run.folder.problems[0]
 
 
+def test_a_trainers_number_counts_at_the_evaluations_and_under_the_name_that_its_trainer_gives_it(
+    tmp_path: Path,
+) -> None:
+    spike = Rule.model_validate({"name": "spike", "when": {"any": ["trainer/loss > 1", "trainer/raw/gpu/temp > 90"]}})
+    write(tmp_path, {0: 1.0, 50: 2.0, 100: 3.0, 110: 4.0, 400: 5.0}, tag="loss/current")
+    (bare,) = charted([tmp_path], Charts(), [spike])
+    assert "--every STEPS" in bare.lacks(spike)
+    (run,) = charted([tmp_path], Charts(every=100), [spike])
+    found = [(point.step, point.metrics.get("trainer/loss")) for point in run.points(spike)]
+    assert (run.lacks(spike), found) == ("", [(100, 3.0), (200, 4.0), (300, None), (400, 5.0)])
+    write(tmp_path, {90: 0.2, 190: 0.2}, at=2000.0)
+    write(tmp_path, {185: 95.0}, tag="gpu/temp", at=3000.0)
+    (run,) = charted([tmp_path], Charts(every=100), [spike])
+    assert [(point.step, dict(point.metrics)) for point in run.points(spike)] == [
+        (90, {"clip/mean": pytest.approx(0.2), "trainer/loss": 2.0}),
+        (190, {"clip/mean": pytest.approx(0.2), "trainer/loss": 4.0, "trainer/raw/gpu/temp": 95.0}),
+    ]
+
+
+def test_what_looks_at_the_clock_cannot_be_tried(tmp_path: Path) -> None:
+    silent = Rule.model_validate({"name": "silent", "when": {"silent": "2h"}})
+    write(tmp_path, {0: 0.1})
+    (run,) = charted([tmp_path], Charts(), [silent])
+    assert "clock" in run.lacks(silent)
+
+
 def test_an_assumed_standard_error_lets_confidence_judge_and_prompts_satisfy_needs(tmp_path: Path) -> None:
     rule = {"name": "sure", "when": {"metric": "clip/mean", "below": 0.22, "confidence": 0.9}, "then": "stop"}
     sure = Rule.model_validate({**rule, "needs": {"prompts": 16}})

@@ -132,6 +132,23 @@ def test_time_epochs_and_model_are_those_of_the_test(tmp_path: Path) -> None:
     assert ran(tmp_path, expect, of_model, **three, model="openai/clip-vit-base-patch32").status == 1
 
 
+def test_escalation_is_ordered_when_the_rule_has_fired_for_so_long(tmp_path: Path) -> None:
+    rule = {**RULE, "then": "alert", "escalate": {"after": "2 evaluations", "then": "stop"}}
+    for step, actions in ((100, ["alert"]), (200, []), (300, ["stop"]), (400, [])):
+        answer = ran(tmp_path, {"step": step, "rule": "low", "actions": actions}, rule, series={"clip/mean": "0.2x4"})
+        assert answer.status == 0, answer.out
+
+
+def test_silence_is_judged_by_how_long_nothing_came_after_an_evaluation(tmp_path: Path) -> None:
+    rule = {"name": "low", "when": {"silent": "2h"}, "then": "alert"}
+    for silent, expect in (
+        ("2h", {"state": "firing", "actions": "alert"}),
+        ("119m", {"state": "inactive", "actions": []}),
+    ):
+        assert ran(tmp_path, {"step": 100, "rule": "low", "silent": silent, **expect}, rule).status == 0
+    assert ran(tmp_path, {"step": 100, "rule": "low", "state": "firing"}, rule).status == 1
+
+
 def test_every_fault_of_every_file_is_listed_with_its_line_and_exits_2(tmp_path: Path) -> None:
     path = tmp_path / "tests.yaml"
     (tmp_path / "low.yaml").write_text(yaml.safe_dump({"version": 1, "rules": [{**RULE, "when": "clip/mean < 22"}]}))

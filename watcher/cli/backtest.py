@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from watcher.judge import Rule
     from watcher.rehearse.tried import Tried
 
+Reading = tuple[Mapping[str, Sequence[str]], float, float | None, int | None]
+"""The settings of `watcher.rehearse.past.Charts`."""
 SUFFIXES = (".yaml", ".yml")
 
 
@@ -43,6 +45,15 @@ def backtest(
         float | None,
         typer.Option(help="For `confidence`: the standard error of means without one.", show_default=False),
     ] = None,
+    every: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="STEPS",
+            help="Of event files: how far apart rules on the trainer's numbers alone are judged.",
+            show_default=False,
+        ),
+    ] = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -55,7 +66,7 @@ def backtest(
         raise typer.BadParameter("say which runs: `--runs GLOB` for recorded ones, `--tensorboard FOLDER` for any")
     if not 0 < scale < float("inf") or (assume_stderr is not None and not 0 < assume_stderr < float("inf")):
         raise typer.BadParameter("--scale and --assume-stderr must be greater than 0")
-    chosen, found = _tried(files, runs or (), folders, (_tags(tags or ()), scale, assume_stderr), config)
+    chosen, found = _tried(files, runs or (), folders, (_tags(tags or ()), scale, assume_stderr, every), config)
     _print(chosen, found, as_json=as_json)
     if not any(not result.lacks for run in found for result in run.results):
         raise typer.Exit(1)
@@ -86,7 +97,7 @@ def _tried(
     files: Sequence[Path],
     globs: Sequence[str],
     folders: Sequence[Path],
-    charts: tuple[Mapping[str, Sequence[str]], float, float | None],
+    charts: Reading,
     config: Path | None,
 ) -> tuple[Sequence[Rule], list[Tried]]:
     from watcher.cli.rules import files_of
@@ -106,9 +117,7 @@ def _recorded(rules: Sequence[Rule], globs: Sequence[str], config: Path | None) 
             yield from (tried(run, try_rules(rules, run)) for run in past.recorded(store, globs))
 
 
-def _charted(
-    rules: Sequence[Rule], folders: Sequence[Path], charts: tuple[Mapping[str, Sequence[str]], float, float | None]
-) -> Iterator[Tried]:
+def _charted(rules: Sequence[Rule], folders: Sequence[Path], charts: Reading) -> Iterator[Tried]:
     from watcher.rehearse.backtest import try_rules
     from watcher.rehearse.past import Charts, charted
     from watcher.rehearse.tried import tried

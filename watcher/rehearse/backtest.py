@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
-from watcher.judge import Point, Rule, known_metric, replay
+from watcher.judge import Point, Rule, replay
 from watcher.nouns import Verdict
 from watcher.rehearse.past import Past
-from watcher.rehearse.reading import metrics_read, settings_of
+from watcher.rehearse.reading import metrics_read, upward
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ def try_rule(rule: Rule, points: Sequence[Point]) -> Result:
 
 def _firing(rule: Rule, points: Sequence[Point], at: int, reason: str, resolved: Sequence[int]) -> Firing:
     metric, here, rest = main_metric(rule), points[at], points[at + 1 :]
-    value, sign = here.metrics.get(metric), _sign(rule, metric)
+    value, sign = here.metrics.get(metric), _sign(rule)
     later = [one for point in rest if (one := point.metrics.get(metric)) is not None and math.isfinite(one)]
     best = max(later, key=lambda one: one * sign) if later and sign else None
     known = best is not None and value is not None and math.isfinite(value)
@@ -103,16 +103,13 @@ def _firing(rule: Rule, points: Sequence[Point], at: int, reason: str, resolved:
 
 
 def main_metric(rule: Rule) -> str:
-    """Give the metric by which a firing is valued: the first that the condition names; empty where it names none."""
+    """Give the metric by which a firing is valued: the first that the conditions name; empty where they name none."""
     return next(iter(metrics_read(rule)), "")
 
 
-def _sign(rule: Rule, metric: str) -> int:
+def _sign(rule: Rule) -> int:
     """Give 1 where more of the metric is better, -1 where less is, 0 where neither is known."""
-    told = next((value for key, value in settings_of(rule) if key == "better" and value), None)
-    if told:
-        return 1 if told == "higher" else -1
-    better = known_metric(metric).higher_is_better if metric else None
+    better = upward(rule)
     return 0 if better is None else 1 if better else -1
 
 

@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import difflib
 import math
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Protocol
 
+from watcher.discover import LAYOUTS
 from watcher.errors import StepError
-from watcher.judge import METRICS, Point, Rule, known_metric, point_of
-from watcher.names import prefix_of
+from watcher.judge import Point, Rule, Silent, known_metric, point_of
+from watcher.names import MAIN, RAW, is_trainers, prefix_of
 from watcher.nouns import Run
 from watcher.record import evaluations, runs
 from watcher.record.store import Store
 from watcher.rehearse.curves import Folder, Value, read_folders, values_of
-from watcher.rehearse.reading import TRAINER, companions, metrics_read
+from watcher.rehearse.reading import NO_CLOCK, companions, judged_by, metrics_read
 from watcher.yamlfile import nearest
 
 SHOWN = 6
 """So many tags of a folder are named."""
+MEAN = f"{MAIN}/mean"
+"""By whose values the evaluations of a rule are known that names no metric of images."""
 SMALL = 0.05
 """Where scaling makes all values smaller than this, they were cosines already."""
 
@@ -70,6 +74,8 @@ class Recorded:
 
     def lacks(self, rule: Rule) -> str:
         """Say why the rule cannot be tried on it."""
+        if isinstance(rule.when, Silent):
+            return NO_CLOCK
         if not rule.matches(self.run):
             return "the rule is not for this run (`runs:`)"
         return "" if self.history else "no closed evaluation is recorded"
@@ -111,10 +117,15 @@ class Charts:
     """What cosines have to be multiplied with: 0.01 for charts of 100 times the cosine."""
     stderr: float | None = None
     """The standard error of a mean that has none."""
+    every: int | None = None
+    """So many steps apart a rule on the trainer's numbers alone is judged, where no evaluation is known."""
 
     def tags_of(self, metric: str) -> list[str]:
         """Give the tags that may be a metric's; the first that a folder has is."""
-        return [*self.tags.get(metric, ()), metric]
+        if metric.startswith(RAW):
+            return [*self.tags.get(metric, ()), metric.removeprefix(RAW)]
+        named = [tag for layout in LAYOUTS for tag, name in layout.numbers.items() if name == metric]
+        return list(dict.fromkeys([*self.tags.get(metric, ()), *named, metric]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +136,7 @@ class Charted:
     charts: Charts
     values: Mapping[str, Mapping[int, Value]]
     scale: float
+    sorted_steps: Mapping[str, Sequence[int]]
 
     @property
     def name(self) -> str:
@@ -137,16 +149,36 @@ class Charted:
         return self.folder.path
 
     def points(self, rule: Rule) -> list[Point]:
-        """Give an evaluation for every step at which there is a value of a metric that the rule names."""
-        named = _judged_by(rule)
-        steps = sorted({step for metric in named for step in self.values.get(metric, ())})
+        """Give an evaluation for every step at which there is a value of a metric of images that the rule names.
+
+        The trainer's numbers are the last ones by that step, since the evaluation before, as in the store.
+        """
         found: list[Point] = []
-        for step in steps:
-            here = {metric: values[step] for metric, values in self.values.items() if step in values}
-            at = max(here[metric].at for metric in named if metric in here)
-            attempt = max([value.attempt for value in here.values()] + [point.attempt for point in found[-1:]])
+        before = -1
+        for step in self._steps(rule):
+            here = {metric: one for metric in self.values if (one := self._value(metric, before, step)) is not None}
+            known = [one for metric, one in here.items() if not is_trainers(metric)] or list(here.values())
+            at = max([one.at for one in known] + [point.last_at for point in found[-1:]])
+            attempt = max([one.attempt for one in here.values()] + [point.attempt for point in found[-1:]])
             found.append(Point(attempt, step, at, at, self._metrics(rule, here)))
+            before = step
         return found
+
+    def _steps(self, rule: Rule) -> list[int]:
+        named = judged_by(rule) or [MEAN]
+        steps = sorted({step for metric in named for step in self.values.get(metric, ())})
+        if steps or judged_by(rule) or self.charts.every is None:
+            return steps
+        logged = [step for metric in metrics_read(rule) for step in self.values.get(metric, ())]
+        return list(range(self.charts.every, max(logged, default=0) + 1, self.charts.every))
+
+    def _value(self, metric: str, before: int, step: int) -> Value | None:
+        values = self.values[metric]
+        if not is_trainers(metric):
+            return values.get(step)
+        steps = self.sorted_steps[metric]
+        place = bisect_right(steps, step) - 1
+        return values[steps[place]] if place >= 0 and steps[place] > before else None
 
     def _metrics(self, rule: Rule, here: Mapping[str, Value]) -> dict[str, float]:
         found = {metric: one.value * self.scale_of(metric) for metric, one in here.items()}
@@ -157,14 +189,21 @@ class Charted:
 
     def scale_of(self, metric: str) -> float:
         """Give what a metric's values are multiplied with: cosines, their differences and spreads alone."""
-        what = known_metric(metric).what if metric in METRICS else ""
+        what = known_metric(metric).what
         return self.scale if what.endswith(("cosine", "cosines")) and not what.startswith("1 minus") else 1.0
 
     def lacks(self, rule: Rule) -> str:
         """Say why the rule cannot be tried on it, with the way out."""
-        named = _judged_by(rule)
+        if isinstance(rule.when, Silent):
+            return NO_CLOCK
+        named = judged_by(rule) or metrics_read(rule)
         if not any(metric in self.values for metric in named):
             return " and ".join(_no_tag(metric, self.charts.tags_of(metric), self.folder.tags) for metric in named)
+        if not self._steps(rule):
+            return (
+                f"it looks at the trainer's numbers only, and no evaluation is known by `{MEAN}`: `--every STEPS` says "
+                "how far apart evaluations are"
+            )
         return next(filter(None, (self._unlikely(metric) for metric in named if metric in self.values)), "")
 
     def hint(self, rule: Rule) -> str:
@@ -191,10 +230,12 @@ def charted(places: Sequence[Path], charts: Charts, rules: Sequence[Rule]) -> It
         StepError: a folder is none, or has no event file.
 
     """
-    metrics = {one for rule in rules for one in (*metrics_read(rule), *companions(rule), *_prompts_of(rule))}
+    metrics = {one for rule in rules for one in (MEAN, *metrics_read(rule), *companions(rule), *_prompts_of(rule))}
     tags = {metric: charts.tags_of(metric) for metric in sorted(metrics)}
     for folder in read_folders(places, {tag for some in tags.values() for tag in some}):
-        yield _scaled(Charted(folder, charts, values_of(folder, tags), charts.scale))
+        values = values_of(folder, tags)
+        steps = {metric: sorted(found) for metric, found in values.items()}
+        yield _scaled(Charted(folder, charts, values, charts.scale, steps))
 
 
 def _scaled(run: Charted) -> Charted:
@@ -206,18 +247,12 @@ def _scaled(run: Charted) -> Charted:
     run.folder.problems.append(
         f"{run.path}: its values are cosines as they are, so --scale {run.scale:g} is not applied"
     )
-    return Charted(run.folder, run.charts, run.values, 1.0)
+    return replace(run, scale=1.0)
 
 
 def _prompts_of(rule: Rule) -> list[str]:
     """Give the metrics that count the prompts behind those that a rule names."""
-    return [known_metric(metric).prompts for metric in metrics_read(rule) if prefix_of(metric) != TRAINER]
-
-
-def _judged_by(rule: Rule) -> list[str]:
-    """Give the metrics whose steps are a rule's evaluations: those of images, where it names any."""
-    named = metrics_read(rule)
-    return [metric for metric in named if prefix_of(metric) != TRAINER] or named
+    return [known_metric(metric).prompts for metric in judged_by(rule)]
 
 
 def _no_tag(metric: str, tried: Sequence[str], tags: set[str]) -> str:

@@ -40,6 +40,8 @@ class Expectation(Part):
     """The evaluation's step."""
     rule: str
     """The rule's name."""
+    silent: Duration = 0.0
+    """For rules with `silent`: that nothing was written for so long after the evaluation."""
     state: Literal["inactive", "pending", "firing", "resolved"] | None = None
     """Where the rule stands after it."""
     actions: tuple[str, ...] | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from watcher.judge import Point, Rule, State, replay
+from watcher.judge import Point, Rule, Silent, State, replay
 from watcher.nouns import Verdict
 from watcher.rehearse.reading import companions
 from watcher.rehearse.suite import Expectation, RuleTest, Suite
@@ -65,24 +65,36 @@ def run_test(test: RuleTest, rules: Sequence[Rule], line: int = 1) -> Outcome:
     """Replay a test's evaluations for its rules, and compare with what is expected."""
     points = _points(test)
     told = {rule.name: moments(rule, points) for rule in rules}
-    differences = (one for expected in test.expect for one in _differences(expected, told[expected.rule]))
+    known = {rule.name: rule for rule in rules}
+    seen = ((expected, _seen(expected, known[expected.rule], told[expected.rule])) for expected in test.expect)
+    differences = (one for expected, led in seen for one in _differences(expected, led))
     return Outcome(test, line, tuple(differences), tuple(note for rule in rules for note in _notes(test, rule)))
 
 
 def moments(rule: Rule, points: Sequence[Point]) -> list[Moment]:
     """Judge a history; gives for each evaluation what the rule says, and what it orders as it begins to fire."""
-    found, before = [], "inactive"
+    found, before = [], State()
     for point, state, verdict in replay(rule, points)[1]:
-        begins = state.state == "firing" and before != "firing"
-        found.append(Moment(point, state, verdict, _orders(rule) if begins else ()))
-        before = state.state
+        found.append(Moment(point, state, verdict, tuple(_orders(rule, before, state))))
+        before = state
     return found
 
 
-def _orders(rule: Rule) -> tuple[str, ...]:
-    """Give a rule's actions; whatever it does, it alerts."""
-    names = [name for name, _ in rule.actions()]
-    return tuple(names if "alert" in names else ["alert", *names])
+def _orders(rule: Rule, before: State, state: State) -> Iterator[str]:
+    """Give the actions that begin; whatever a rule does, it alerts."""
+    if state.state == "firing" and before.state != "firing":
+        names = [name for name, _ in rule.actions()]
+        yield from names if "alert" in names else ["alert", *names]
+    if state.escalated and not before.escalated:
+        yield from (name for name, _ in rule.escalation())
+
+
+def quiet(rule: Rule, moment: Moment, seconds: float) -> Moment:
+    """Give what a rule that looks at the clock says so long after an evaluation, when nothing was written since."""
+    assert isinstance(rule.when, Silent)
+    verdict = rule.when.since(moment.point.last_at, moment.point.last_at + seconds)
+    state = State(state="firing" if verdict.value else "inactive", reason=verdict.reason)
+    return Moment(moment.point, state, verdict, tuple(_orders(rule, State(), state)))
 
 
 def _points(test: RuleTest) -> list[Point]:
@@ -102,9 +114,16 @@ def _points(test: RuleTest) -> list[Point]:
     ]
 
 
-def _differences(expected: Expectation, told: Sequence[Moment]) -> Iterator[Difference]:
+def _seen(expected: Expectation, rule: Rule, told: Sequence[Moment]) -> tuple[Moment, ...]:
+    """Give the moments that led to what is expected, and that of it as the last."""
     at = next(number for number, moment in enumerate(told) if moment.point.step == expected.step)
-    moment = told[at]
+    if isinstance(rule.when, Silent):
+        return (quiet(rule, told[at], expected.silent),)
+    return tuple(told[max(0, at - BEFORE) : at + 1])
+
+
+def _differences(expected: Expectation, seen: tuple[Moment, ...]) -> Iterator[Difference]:
+    moment = seen[-1]
     reason = moment.verdict.reason
     pairs = {
         "state": (expected.state, moment.state.state),
@@ -114,7 +133,6 @@ def _differences(expected: Expectation, told: Sequence[Moment]) -> Iterator[Diff
     wrong = [(what, _listed(want), _listed(got)) for what, (want, got) in pairs.items() if want not in (None, got)]
     if expected.reason is not None and expected.reason not in reason:
         wrong.append(("reason", repr(expected.reason), repr(reason)))
-    seen = tuple(told[max(0, at - BEFORE) : at + 1])
     return (Difference(expected.step, expected.rule, *one, reason, seen) for one in wrong)
 
 
