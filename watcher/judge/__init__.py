@@ -14,6 +14,7 @@ from watcher.judge.schema import Rule, RuleFile
 from watcher.judge.seen import point_of
 from watcher.judge.spans import ASpan, Span
 from watcher.judge.state import BLIND, State, advance, is_blind, replay
+from watcher.judge.written import rule_from, rule_text, written
 
 __all__ = [
     "BLIND",
@@ -45,5 +46,8 @@ __all__ = [
     "point_of",
     "read_rules",
     "replay",
+    "rule_from",
+    "rule_text",
     "unknown_metric",
+    "written",
 ]
