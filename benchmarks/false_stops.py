@@ -20,7 +20,7 @@ import yaml
 
 from benchmarks.common import Figure, parser, report
 from benchmarks.simulated import EVALUATIONS, METRICS, Array, World, cosines, drawn, level
-from watcher.judge import Point, Rule, State, advance, known_metric
+from watcher.judge import Point, Rule, State, advance, known_metric, written
 from watcher.rehearse.reading import companions, metrics_read
 
 ROOT = Path(__file__).parents[1]
@@ -28,6 +28,8 @@ KEPT = Path(__file__).with_suffix(".json")
 PAGE = ROOT / "docs" / "rules.md"
 BLOCK = re.compile(r"(?<=<!-- made by benchmarks/false_stops.py -->\n)(?:\|.*\n)*")
 RUNS, SEED, QUICK = 20_000, 1, 20
+DECIDES = ("when", "after", "for", "needs")
+"""What of a rule the outcome depends on; it is kept, so that a table that is out of date is noticed."""
 EVERY = 500
 """Steps between two evaluations."""
 HEALTHY, HOPELESS = level("true mean 0.235", 0.235), level("true mean 0.19", 0.19)
@@ -96,6 +98,7 @@ def simulate(study: Study, runs: int, seed: int = SEED) -> dict[str, Any]:
     return {
         "rule": study.rule,
         "what": study.what,
+        "decides_by": {name: value for name, value in written(rule).items() if name in DECIDES},
         "runs": runs,
         "healthy": study.healthy.name,
         "healthy_fired": len(ends["healthy"]),

@@ -19,7 +19,7 @@ from watcher.record import runs
 PAGE = (ROOT / "docs/commands.md").read_text()
 OPEN = {
     *("metrics", "reasons", "numbers", "problems", "summary", "processes", "others", "deltas_baseline", "faults"),
-    "categories",
+    *("categories", "sent_to"),
 }
 """Values whose keys are names of other things: metrics, reasons, places, scorers, categories."""
 VALUES = {
@@ -129,6 +129,13 @@ def test_the_keys_of_rules_backtest_are_those_of_the_page(world: World) -> None:
     found = here(*words, "--json").json
     assert found["runs"][0]["results"][0]["first"]
     assert keys(found) - VALUES == documented("rules backtest") - VALUES
+
+
+def test_the_keys_of_rules_explain_are_those_of_the_page(world: World) -> None:
+    found = here("rules", "explain", "run", "low", "--json", "-c", world.folder / "watcher.yaml").json
+    assert all(found[name] for name in ("decision", "led", "done", "told", "replay"))
+    words = {"true", "false", "unknown"}
+    assert keys(found) - VALUES == documented("rules explain") - VALUES - words
 
 
 def test_the_keys_of_init_are_those_of_the_page(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

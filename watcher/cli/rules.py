@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from watcher.cli import backtest
+from watcher.cli import backtest, explain
 from watcher.cli.common import JsonOption, print_json
 
 app = typer.Typer(help="Check, test and try rules, and explain what they decided.", no_args_is_help=True)
@@ -75,3 +75,4 @@ def _inside(path: Path, what: str) -> list[Path]:
 
 
 app.command("backtest")(backtest.backtest)
+app.command("explain")(explain.explain)

@@ -74,4 +74,4 @@ def _gate(one: Span) -> str | int:
 
 
 def _actions(pairs: list[Any]) -> list[Any]:
-    return [name if settings is None else {name: settings} for name, settings in pairs]
+    return [{name: settings} if settings else name for name, settings in pairs]

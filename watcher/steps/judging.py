@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Row
 
 from watcher.act import Kept, kept
-from watcher.judge import BLIND, Rule, State, advance, is_blind, point_of, replay
+from watcher.judge import BLIND, Rule, State, advance, is_blind, point_of, replay, rule_text
 from watcher.names import MAIN, prefix_of, scorer_fault
 from watcher.nouns import Command, Evaluation, Run, Verdict
 from watcher.record import actions, evaluations, judgements, samples
@@ -109,7 +109,7 @@ class Judging:
         self, db: Connection, run: Run, rule: Rule, state: State, verdict: Verdict, at: Evaluation, now: float
     ) -> None:
         said = Verdict(rule.name, True, state.reason, verdict.numbers)
-        decision = judgements.decide(db, said, rule.hash, at, now)
+        decision = judgements.decide(db, said, rule.hash, at, now, rule_text(rule))
         prefix = prefix_of(rule.metric)
         scorer = MAIN if scorer_fault(prefix) else prefix
         lowest = routing.lowest(samples.in_evaluation(db, at.id), scores_of(db, at.id, scorer))
