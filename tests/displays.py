@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import random
 
+import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 GREY = (200, 200, 200)
@@ -43,7 +44,24 @@ def footed(picture: Image.Image, text: str, font: ImageFont.FreeTypeFont | Image
     return whole
 
 
-def labelled(picture: Image.Image, left: int, text: str) -> Image.Image:
+def labelled(
+    picture: Image.Image, left: int, text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont = FONT
+) -> Image.Image:
     """Burn a label into a panel that begins at `left`."""
-    ImageDraw.Draw(picture).text((left + 10, 10), text, font=FONT, stroke_width=2, stroke_fill="black")
+    ImageDraw.Draw(picture).text((left + 10, 10), text, font=font, stroke_width=2, stroke_fill="black")
     return picture
+
+
+def display(base: Image.Image, made: Image.Image, step: int, prompt: str) -> Image.Image:
+    """Put the base model's picture and the checkpoint's beside each other, with labels and a footer."""
+    whole = labelled(stitched(base, made), 0, "base model")
+    return footed(labelled(whole, base.width + 5, f"step {step}"), f"Prompt: {prompt}")
+
+
+def covered(picture: Image.Image) -> Image.Image:
+    """Paint over the corner in which a label may stand, in the mean colour of the rest, apart from the code."""
+    pixels = np.asarray(picture.convert("RGB")).copy()
+    corner = np.zeros(pixels.shape[:2], bool)
+    corner[:48, :232] = True
+    pixels[corner] = pixels[~corner].astype(np.float64).mean(axis=0).round()
+    return Image.fromarray(pixels)

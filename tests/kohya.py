@@ -1,12 +1,15 @@
-"""What sd-scripts and kohya_ss leave behind, written as they do, independently of what reads it."""
+"""What sd-scripts and kohya_ss leave behind, written as they do, independently of what reads it; and stand-ins."""
 
 from __future__ import annotations
 
 import json
 import os
 import struct
+import subprocess
+import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from PIL import Image, PngImagePlugin
@@ -14,6 +17,9 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
+from watcher.discover.running import LASTS
+
+TRAINER = "import time\nprint('up', flush=True)\ntime.sleep(600)\n"
 PROMPTS = tuple(f"a thing of kind {number}" for number in range(8))
 
 
@@ -94,6 +100,22 @@ def put_state(folder: Path, at: float, epoch: int, step: int, *, whole: bool = T
         (folder / name).touch()
         os.utime(folder / name, (at, at))
     return folder
+
+
+@contextmanager
+def running(folder: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a stand-in for a trainer, with its command line, from the folder that the output folder is in."""
+    script = folder.parent / "train_network.py"
+    script.write_text(TRAINER)
+    trainer = subprocess.Popen([sys.executable, str(script), *arguments], cwd=folder.parent, stdout=subprocess.PIPE)
+    try:
+        assert trainer.stdout is not None
+        trainer.stdout.readline()
+        time.sleep(LASTS)  # what was known of processes before is forgotten
+        yield trainer
+    finally:
+        trainer.kill()
+        trainer.communicate()
 
 
 class Log:

@@ -17,6 +17,8 @@ FILES = ("config_file", "config")
 LARGEST = 4 * 2**20
 """Bytes; no configuration is larger."""
 _STRING_OR_COMMENT = re.compile(r'("(?:[^"\\\n]|\\.)*")|#[^\n]*')
+_OUTPUT = re.compile(r"out|save|default.root|(work|run)[_.-]?dir|workspace", re.I)
+_INPUT = re.compile(r"from|in(it|put)|load|resume|pretrain|data|eval", re.I)
 _OPTION = re.compile(r"--?(?P<name>[A-Za-z][\w.-]*)(?:=(?P<value>.*))?", re.DOTALL)
 
 
@@ -34,6 +36,33 @@ def launch_settings(argv: Sequence[str], cwd: Path) -> dict[str, str]:
     given = dict(_options(_own(argv)))
     named = next((given[name] for name in FILES if name in given), "")
     return {**(file_settings(cwd / named) if named else {}), **given}
+
+
+def launch_words(argv: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Give all words that follow each option, by its name as in `launch_settings`; under an empty name, those before.
+
+    An option that is given twice has what it was given last.
+    """
+    found: dict[str, tuple[str, ...]] = {"": ()}
+    name = ""
+    for part in _own(argv):
+        if match := _OPTION.fullmatch(part):
+            name = match["name"].replace("-", "_")
+            found[name] = () if match["value"] is None else (match["value"],)
+        else:
+            found[name] += (part,)
+    return found
+
+
+def is_output(option: str) -> bool:
+    """Tell by its name whether an option says where to write: `output_dir`, `o`, `save_path`, ...
+
+    `output_name` says how, not where.
+    """
+    if option.replace("-", "_") == "output_name":
+        return False
+    plainly = option == "o" or option.rsplit(".", 1)[-1].lower().startswith("out")
+    return plainly or bool(_OUTPUT.search(option) and not _INPUT.search(option))
 
 
 def file_settings(path: Path) -> dict[str, str]:

@@ -12,6 +12,8 @@ LOSS, LEARNING_RATE, GRAD_NORM = "trainer/loss", "trainer/learning_rate", "train
 """What layouts map their trainers' tags to, so that a rule works for all of them."""
 RAW = "trainer/raw/"
 """What stands before every other tag of a trainer's."""
+IMAGELESS = frozenset({"diffusion-pipe"})
+"""Layouts of trainers that make no images."""
 _SCORER = re.compile(r"[a-z][a-z0-9_]*")
 
 

@@ -22,6 +22,17 @@ HOLD = "HOLD"
 EvaluationState = Literal["open", "closed", "superseded"]
 Tile = tuple[int, int, int, int]
 """Left, top, right, bottom in pixels."""
+_MASKED = ";mask="
+
+
+def masked(identity: str, mask: Tile | None) -> str:
+    """Give the identity of a score whose picture was painted over there: only scores of equal masks are compared."""
+    return f"{identity}{_MASKED}{','.join(map(str, mask))}" if mask else identity
+
+
+def unmasked(identity: str) -> str:
+    """Give the identity of what made a score, whatever was painted over in its picture."""
+    return identity.partition(_MASKED)[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +101,8 @@ class Sample:
     one counts."""
     wording: str = ""
     """The prompt as it is scored, where that differs: without weights and trigger words."""
+    mask: Tile | None = None
+    """What is painted over before it is scored, counted from its tile's corner: words that a trainer has put there."""
     by_epoch: bool = False
     """Its step is the number of an epoch: nothing tells the optimizer step."""
 
@@ -110,7 +123,8 @@ class Score:
     scorer: str = MAIN
     """Which of the configured scorers; its metrics bear this name."""
     pixels: str = ""
-    """SHA-256 of the picture as it was scored (RGB, upright, cut to its tile), hex: equal pictures are found by it."""
+    """SHA-256 of the picture as it was scored (RGB, upright, cut to its tile, masked), hex: equal pictures are found by
+    it."""
     image: bytes = b""
     """The image's embedding: a unit vector, float32."""
     text: bytes = b""

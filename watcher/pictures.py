@@ -1,4 +1,4 @@
-"""A picture from a file's bytes, as it is scored and as it is shown: upright, RGB, cut to its tile."""
+"""A picture from a file's bytes, as it is scored (masked as well) and as it is shown: upright, RGB, cut to its tile."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, ImageStat
 
 from watcher import inside
+from watcher.notes import notes_in
 from watcher.nouns import Tile
 from watcher.settle import FORMATS
 
@@ -19,8 +20,8 @@ NARROWEST = 50
 """Longer side over shorter: the model sees a square of a picture, and to fill it would make a strip huge."""
 
 
-def decode(data: bytes, max_pixels: int, tile: Tile | None = None) -> Image.Image:
-    """Decode the first frame as RGB, upright, cut to a tile.
+def decode(data: bytes, max_pixels: int, tile: Tile | None = None, mask: Tile | None = None) -> Image.Image:
+    """Decode the first frame as RGB, upright, cut to a tile; what a mask covers of that is painted over.
 
     Raises:
         ValueError: it has more pixels than allowed, the tile lies outside of it, or it is a mere strip.
@@ -36,7 +37,7 @@ def decode(data: bytes, max_pixels: int, tile: Tile | None = None) -> Image.Imag
         raise ValueError(
             f"{picture.width}x{picture.height} is too narrow: one side is over {NARROWEST} times the other"
         )
-    return picture
+    return _painted(picture, mask) if mask else picture
 
 
 def size_of(path: Path) -> tuple[int, int]:
@@ -50,6 +51,22 @@ def size_of(path: Path) -> tuple[int, int]:
         warnings.simplefilter("ignore")  # the limit of pixels is ours
         with Image.open(_source(path), formats=FORMATS) as image:
             return image.size
+
+
+def notes_of(path: Path) -> dict[str, str]:
+    """Read the notes in a picture's file; the pixels are decoded only where there are none before them.
+
+    Raises:
+        OSError: it cannot be read, or is no picture; decoders may raise anything else as well.
+
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with Image.open(_source(path), formats=FORMATS) as image:
+            found = notes_in(image)
+            if not found and image.format == "PNG":
+                image.load()
+            return found or notes_in(image)
 
 
 def _source(path: Path) -> Path | io.BytesIO:
@@ -71,6 +88,22 @@ def _cut(picture: Image.Image, tile: Tile | None) -> Image.Image:
     if not (0 <= left < right <= picture.width and 0 <= top < bottom <= picture.height):
         raise ValueError(f"tile {tile} lies outside of {picture.width}x{picture.height}")
     return picture.crop(tile)
+
+
+def _painted(picture: Image.Image, mask: Tile) -> Image.Image:
+    """Fill a rectangle with the mean colour of all around it, so that what stood there leaves no trace in any pixel.
+
+    A picture of one colour stays one. Where nothing is around it, the colour is grey.
+    """
+    left, top, right, bottom = mask
+    box = (left, top, min(right, picture.width), min(bottom, picture.height))
+    if box[0] >= box[2] or box[1] >= box[3]:
+        return picture
+    inside, whole = ImageStat.Stat(picture.crop(box)), ImageStat.Stat(picture)
+    around = whole.count[0] - inside.count[0]
+    sums = zip(whole.sum, inside.sum, strict=True)
+    picture.paste(tuple(round((all_ - part) / around) if around else 128 for all_, part in sums), box)
+    return picture
 
 
 def to_rgb(image: Image.Image) -> Image.Image:

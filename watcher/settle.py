@@ -6,13 +6,14 @@ import hashlib
 import io
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from pydantic import Field
 
 from watcher import inside
+from watcher.notes import notes_in
 from watcher.part import Duration, Part
 
 LONGEST_WAIT = 60.0
@@ -60,11 +61,12 @@ class File(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """A whole image: SHA-256 of its bytes, width and height in pixels."""
+    """A whole image: SHA-256 of its bytes, width and height in pixels, and the notes in its file."""
 
     digest: str
     width: int
     height: int
+    notes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +159,7 @@ def read_image(path: Path, settings: SettleSettings) -> Ready | Waiting | Undeco
                 if image.width * image.height > settings.max_pixels:
                     return _too_large(image.width, image.height, settings)
                 image.load()
-                return Ready(hashlib.sha256(data).hexdigest(), image.width, image.height)
+                return Ready(hashlib.sha256(data).hexdigest(), image.width, image.height, notes_in(image))
     except Image.DecompressionBombError as error:
         return Undecodable(f"too large a picture: {error}")
     except Exception:  # noqa: BLE001 - decoders raise anything for a torn file

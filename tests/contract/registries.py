@@ -15,8 +15,10 @@ URL = "https://hooks.example.org/services/SECRET?key=SECRET"
 SETTINGS: dict[str, dict[str, Any]] = {
     "simpletuner": {},
     "kohya": {},
+    "musubi": {},
     "ai-toolkit": {},
     "onetrainer": {},
+    "diffusers": {},
     "diffusion-pipe": {},
     "pattern": {"regex": r"samples/(?P<step>\d+)_(?P<key>\w+)\.png"},
     "plain": {},

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from tests.contract.rooms import ROOT, SOURCES, imported, room, shown, tree
 
-BASE = {"errors", "names", "nouns", "part", "yamlfile", "yamltext", "sdnotify", "launch", "clock", "mounts", "inside"}
+BASE = {"errors", "names", "nouns", "notes", "part", "yamlfile", "yamltext", "sdnotify", "launch", "clock"}
+BASE |= {"mounts", "inside"}
 ROOMS = {"discover", "settle", "score", "record", "judge", "act", "notify"}
 MAY_USE: dict[str, set[str]] = {
     "errors": set(),
@@ -19,6 +20,7 @@ MAY_USE: dict[str, set[str]] = {
     "launch": set(),
     "clock": set(),
     "inside": set(),
+    "notes": set(),
     "yamltext": {"errors"},
     "yamlfile": {"errors", "yamltext"},
     "mounts": set(),
@@ -35,7 +37,7 @@ MAY_USE: dict[str, set[str]] = {
     "daemon": {"assemble", "config", "pipeline", "steps"} | ROOMS | BASE,
     "view": {"config", "library", "pictures", "places"} | ROOMS | BASE,
     "setup": {"config", "places", "steps", "view"} | ROOMS | BASE,
-    "rehearse": {"config", "places", "view"} | ROOMS | BASE,
+    "rehearse": {"config", "places", "steps", "view"} | ROOMS | BASE,
     "byhand": {"config", "places", "steps", "view"} | ROOMS | BASE,
     "demo": BASE,
     "doctor": {"config", "places", "steps", "view"} | ROOMS | BASE,

@@ -17,11 +17,13 @@ from watcher.names import GRAD_NORM, LEARNING_RATE, LOSS, RAW
 EXAMPLES: dict[str, tuple[str, Facts]] = {
     "simpletuner": ("validation_images/step_100_cat_1_8x6.png", Facts(100, "cat", 1, size=(8, 6))),
     "kohya": ("sample/000500_07_20250114093012_42.png", Facts(500, "7")),
+    "musubi": ("sample/000500_07_20250401120000_42_000.png", Facts(500, "7")),
     "ai-toolkit": ("samples/1724085406830__000000500_7.jpg", Facts(500, "7")),
     "onetrainer": (
         "samples/7 - a cat/2025-01-14_09-30-12-training-sample-500-4-20.jpg",
         Facts(500, "7 - a cat", epoch=4.0),
     ),
+    "diffusers": ("validation_images/step_100_val_img_1.png", Facts(100, "0", 1)),
     "pattern": ("samples/100_cat.png", Facts(100, "cat")),
     "plain": ("sub/cat.png", Facts(0, "sub/cat")),
 }
@@ -45,7 +47,9 @@ PIECES = st.sampled_from(
         "samples/",
         "sample/",
         "000500_00_20250114093012",
+        "_000",
         "1724085406830__000000500_",
+        "val_img_",
         ".jpg",
         "0 - a cat/2025-01-14_09-30-12-training-sample-500-4-20",
         "-",

@@ -16,6 +16,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import watcher
 from tests.commands import alone
+from tests.logs import event_file
 from tests.service.crash_driver import TIMES
 from tests.service.crashes import Receiver, check_whole, receiving, training, wait_gone
 from tests.service.daemons import Daemon, Place, wait_for
@@ -23,6 +24,8 @@ from watcher.demo.stage import CLIP
 
 DRIVER = (sys.executable, str(Path(__file__).with_name("crash_driver.py")))
 DAY = 24 * 3600
+LOGGED = range(1, 100)
+"""Steps of which the trainer has logged its loss."""
 RULES = """
 version: 1
 rules:
@@ -147,6 +150,7 @@ def waits_for_its_model_and_a_prompt(chain: Chain) -> None:
     lacking = chain.place.scenes[0].slug
     library.write_text(json.dumps({key: text for key, text in prompts.items() if key != lacking}))
     chain.place.write(100, right=0.0)
+    event_file(chain.place.run / "logs" / "shapes", 1000.0, [(1000.0 + n, n, {"train_loss": 1.0 / n}) for n in LOGGED])
     chain.until(lambda: chain.died("scorer down"), "the scorer has no model")
     library.write_text(json.dumps(prompts))
     (chain.place.folder / "clip").symlink_to(CLIP)
@@ -229,6 +233,12 @@ def everything_is_there_once(chain: Chain) -> None:
     assert chain.place.query("SELECT rule, kind, state FROM actions") == [("low", "stop", "verified")]
     assert chain.place.query("SELECT rule, step FROM decisions") == [("poor", 200), ("low", 300)]
     stored = chain.place.query(MEANS)
+    losses = "SELECT step, value FROM scalars WHERE name = 'trainer/loss' ORDER BY step"
+    assert chain.place.query(losses) == [(n, pytest.approx(1.0 / n)) for n in LOGGED]
+    at_100 = (
+        "SELECT value FROM metrics JOIN evaluations ON id = evaluation_id WHERE name = 'trainer/loss' AND step = 100"
+    )
+    assert chain.place.query(at_100) == [(pytest.approx(1.0 / LOGGED[-1]),)]
     curves = EventAccumulator(str(chain.place.run / "logs" / "shapes" / "watcher"))
     curves.Reload()
     drawn = [(event.step, event.value) for event in curves.Scalars("clip/mean")]

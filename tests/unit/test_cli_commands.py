@@ -169,7 +169,7 @@ def test_check_says_what_would_be_watched_and_why(place: Path) -> None:
         f"    0 prompts; no SimpleTuner config of {out / 'flux'} was found beside it; give `prompts:` for this run",
         f"  notes ({out / 'notes'}): no layout: " + choose_layout("auto", out / "notes")[1],
         f"  {place / 'later/*'}: no folder matches yet",
-        f"  {out / 'flux'}: no folder of its own: earlier entries have them",
+        f"  {out / 'flux'}: no folder of its own: earlier entries have them, or nothing is written there yet",
         "rules: 2 rules in 1 file",
         "  low: clip/mean < 0.2, then stop; for 1 of 1 run, enforced for 1",
         "  other: clip/mean < 0.2, then alert; for 0 of 1 run",

@@ -19,14 +19,14 @@ from watcher.record import runs
 PAGE = (ROOT / "docs/commands.md").read_text()
 OPEN = {
     *("metrics", "reasons", "numbers", "problems", "summary", "processes", "others", "deltas_baseline", "faults"),
-    *("categories", "sent_to"),
+    *("categories", "trainer", "sent_to"),
 }
 """Values whose keys are names of other things: metrics, reasons, places, scorers, categories."""
 VALUES = {
     *("active", "archived", "gone", "inactive", "pending", "firing", "resolved", "ok", "failing", "disabled", "unused"),
     *("running", "stopped", "died", "never", "unseen", "open", "closed", "superseded"),
     *("scored", "ready", "unscorable", "undecodable", "blank", "duplicate", "HOLD", "clip/mean"),
-    *("clip/delta_baseline", "null", "status"),
+    *("clip/delta_baseline", "null", "status", "trainer/loss"),
     "watcher baseline set",
 }
 """What the page says that a key may hold."""

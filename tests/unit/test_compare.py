@@ -113,6 +113,16 @@ def test_scores_of_different_models_are_refused_with_the_way_out(world: World) -
     assert "never compared; let the daemon score what is older again with `watcher score --again run`" in answer.err
 
 
+def test_scores_of_one_model_that_are_masked_in_one_run_only_are_refused_too(world: World) -> None:
+    wrote(world, "run", 100, dict.fromkeys(KEYS, 0.2))
+    world.scorer.identity += ";mask=0,0,232,48"
+    wrote(world, "other", 100, dict.fromkeys(KEYS, 0.25))
+    answer = asked(world, "run", "other")
+    assert (answer.status, answer.out) == (1, "")
+    assert "never compared; a label is masked in the pictures of one only; give --step N" in answer.err
+    assert "--again" not in answer.err
+
+
 def test_where_only_a_step_was_scored_by_the_same_model_it_can_be_chosen(world: World) -> None:
     wrote(world, "run", 100, dict.fromkeys(KEYS, 0.2))
     wrote(world, "other", 100, dict.fromkeys(KEYS, 0.2))

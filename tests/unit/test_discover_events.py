@@ -106,3 +106,23 @@ def test_a_path_that_only_looks_like_one_inside_is_a_file(tmp_path: Path) -> Non
     assert inside.holder(odd) is None
     assert size_of(odd) == (5, 4)
     assert inside.read_bytes(odd) == odd.read_bytes()
+
+
+def test_what_comes_after_which_scalar_and_how_often_is_told(tmp_path: Path) -> None:
+    pixels = np.zeros((4, 4, 3), dtype=np.uint8)
+    with SummaryWriter(str(tmp_path)) as writer:
+        for tag, step in (("a", 1), ("a", 1), ("b", 1)):
+            writer.add_image(tag, pixels, step, dataformats="HWC")
+        writer.add_scalar("loss", 1.0, 7)
+        for tag, step in (("a", 1), ("a", 2), ("a", 1)):
+            writer.add_image(tag, pixels, step, dataformats="HWC")
+    (file,) = tmp_path.glob("events.out.tfevents.*")
+    wanted = [("a", None, 0), ("a", None, 1), ("b", None, 0), ("a", 7, 0), ("a", 7, 0), ("a", 7, 1)]
+    assert [(one.tag, one.after, one.repeat) for one in events.pictures(file)] == wanted
+    growing, whole = tmp_path / "events.out.tfevents.growing", file.read_bytes()
+    for end in (len(whole) // 2, len(whole)):
+        growing.write_bytes(whole[:end])
+        found = events.pictures(growing)
+    assert [(one.tag, one.after, one.repeat) for one in found] == wanted
+    growing.write_bytes(whole[: len(whole) // 2])
+    assert {one.after for one in events.pictures(growing)} == {None}  # none of the longer file's

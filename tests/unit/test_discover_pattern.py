@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path, PurePath
 
 import pytest
@@ -9,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from watcher.discover import Facts, Place
-from watcher.discover.pattern import Pattern
+from watcher.discover import Facts, Place, RunSettings, find_in, scan
+from watcher.discover.pattern import STREAMS, Pattern
 
 WHOLE = (
-    r"samples/(?P<variant>[a-z]*)-(?P<step>\d+)-e(?P<epoch>[\w.]+)"
+    r"(?P<stream>\w*)/(?P<variant>[a-z]*)-(?P<step>\d+)-e(?P<epoch>[\w.]+)"
     r"-(?P<key>.+)-(?P<index>\d+)\.png"
 )
 
@@ -24,10 +26,13 @@ WHOLE = (
     st.integers(0, 10**6),
     st.from_regex(r"\w{1,9}", fullmatch=True),
     st.integers(0, 999),
+    st.from_regex(r"\w{1,9}", fullmatch=True),
 )
-def test_a_name_gives_back_what_it_was_made_of(variant: str, step: int, epoch: int, key: str, index: int) -> None:
-    name = f"samples/{variant}-{step}-e{epoch}.5-{key}-{index}.png"
-    assert Pattern(regex=WHOLE).parse(PurePath(name)) == Facts(step, key, index, variant, epoch + 0.5)
+def test_a_name_gives_back_what_it_was_made_of(
+    variant: str, step: int, epoch: int, key: str, index: int, stream: str
+) -> None:
+    name = f"{stream}/{variant}-{step}-e{epoch}.5-{key}-{index}.png"
+    assert Pattern(regex=WHOLE).parse(PurePath(name)) == Facts(step, key, index, variant, epoch + 0.5, stream=stream)
 
 
 @pytest.mark.parametrize("name", [f"samples/-{2**63}-e1-k-0.png", "samples/-5-enan-k-0.png", "samples/-5-ex-k-0.png"])
@@ -56,7 +61,16 @@ def test_a_group_that_takes_no_part_is_left_out() -> None:
         ({"regex": r"(?P<step>\d)(?P<promt>.)"}, "unknown groups promt"),
         ({"regex": r"(?P<step>\d)", "folders": ["../x"]}, "leads out of the run's folder"),
         ({"regex": r"(?P<step>\d)", "folders": ["/x"]}, "leads out of the run's folder"),
+        ({"regex": r"(?P<step>\d)", "prompts_file": "../x"}, "leads out of the run's folder"),
         ({"regex": r"(?P<step>\d)", "images": 0}, "greater than 0"),
+        ({"regex": r"(?P<step>\d)", "text": "comment"}, "'parameters' or 'prompt'"),
+        ({"regex": r"(?P<step>\d)", "tiles": {"columns": 0}}, "greater than 0"),
+        ({"regex": r"(?P<step>\d)", "tiles": {"columns": 99, "rows": 99}}, "99 x 99 tiles are more than 1024"),
+        ({"regex": r"(?P<step>\d)", "tiles": {"columns": 3, "use": [0, 3]}}, "no tile 3: 3 x 1 tiles are numbered"),
+        ({"regex": r"(?P<step>\d)", "tiles": {"columns": 3, "use": [-1]}}, "no tile -1"),
+        ({"regex": r"(?P<step>\d)", "tiles": {"columns": 3, "use": [1, 1]}}, "a tile is named twice"),
+        ({"regex": r"(?P<step>\d)", "tiles": {"each": "prompt"}, "sidecars": True}, "needs a prompt file"),
+        ({"regex": r"(?P<step>\d)", "tiles": {"each": "prompt"}, "text": "prompt"}, "needs a prompt file"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(settings: dict[str, object], message: str) -> None:
@@ -82,27 +96,63 @@ def test_the_number_of_images_is_the_users(tmp_path: Path) -> None:
     assert Pattern(regex=r"(?P<step>\d)").expected(Place(tmp_path)) is None
 
 
-def sidecars(folder: Path, **texts: str) -> Pattern:
-    (folder / "s").mkdir(exist_ok=True)
-    for stem, text in texts.items():
-        (folder / f"s/{stem[1:]}.png").touch()
-        if text:
-            (folder / f"s/{stem[1:]}.txt").write_text(text)
-    return Pattern(regex=r"s/(?P<step>\d+)_(?P<key>\w+)\.png", sidecars=True)
+def put(folder: Path, *names: str) -> None:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
 
 
-def test_a_text_beside_an_image_is_its_prompt(tmp_path: Path) -> None:
-    layout = sidecars(tmp_path, _1_cat="a cat\n", _2_cat="a cat", _1_dog="a dog", _1_none="")
-    found = layout.prompts(Place(tmp_path))
-    assert (found.texts, found.fault) == ({"cat": "a cat", "dog": "a dog"}, "")
+SHARED = Pattern(regex=r"s/(?P<stream>\w+?)_(?P<step>\d+)\.png", folders=("s",), prompts_file="{stream}.txt")
 
 
-def test_a_key_with_two_prompts_has_none(tmp_path: Path) -> None:
-    layout = sidecars(tmp_path, _1_cat="a cat", _2_cat="a black cat", _1_dog="a dog")
-    found = layout.prompts(Place(tmp_path))
-    assert found.texts == {"dog": "a dog"}
-    assert "'cat'" in found.fault
-    assert "2_cat.png" in found.fault
+def test_trainings_that_share_a_folder_are_those_that_have_samples(tmp_path: Path) -> None:
+    assert SHARED.streams(tmp_path) == []
+    put(tmp_path, "s/cat_1.png", "s/cat_2.png", "s/a dog_1.png", "s/dog_1.txt", "dog_1.png", "s/deep/x_1.png")
+    assert SHARED.streams(tmp_path) == ["cat"]
+    put(tmp_path, "s/dog_7.png")
+    assert SHARED.streams(tmp_path) == ["cat", "dog"]
+    assert Pattern(regex=r"(?P<step>\d+)\.png").streams(tmp_path) == [""]
+
+
+def test_each_of_them_is_a_run_with_its_own_samples_and_prompts(tmp_path: Path) -> None:
+    put(tmp_path, "s/cat_1.png", "s/dog_1.png", "s/dog_2.png")
+    (tmp_path / "dog.txt").write_text("a dog")
+    found = find_in(RunSettings(path=str(tmp_path), layout=SHARED))[tmp_path]
+    assert [(run.name, sorted(file.path.name for file in scan(run))) for run in found] == [
+        ("cat", ["cat_1.png"]),
+        ("dog", ["dog_1.png", "dog_2.png"]),
+    ]
+    assert [dict(SHARED.prompts(run.place).texts) for run in found] == [{}, {"0": "a dog"}]
+
+
+def test_a_folder_that_stood_still_is_not_read_again_for_its_trainings(tmp_path: Path) -> None:
+    put(tmp_path, "s/old/cat_1.png", "s/new/cat_1.png")
+    layout = SHARED.model_copy(update={"regex": r"s/\w+/(?P<stream>\w+?)_(?P<step>\d+)\.png"})
+    long_ago = time.time() - 100
+    for name in ("s", "s/old", "s/new"):
+        os.utime(tmp_path / name, (long_ago, long_ago))
+    assert layout.streams(tmp_path) == ["cat"]
+    put(tmp_path, "s/old/dog_1.png", "s/new/cow_1.png")
+    os.utime(tmp_path / "s/old", (long_ago, long_ago))  # as if nothing had come: it is not looked into
+    assert layout.streams(tmp_path) == ["cat", "cow"]
+
+
+def test_a_group_that_takes_in_times_makes_no_run_of_each(tmp_path: Path) -> None:
+    put(tmp_path, *(f"s/{number}x_1.png" for number in range(STREAMS + 1)))
+    (run,) = find_in(RunSettings(path=str(tmp_path), layout=SHARED))[tmp_path]
+    assert run.layout is None
+    assert "match only what names a training" in run.reason
+    (tmp_path / "s/0x_1.png").unlink()
+    assert len(find_in(RunSettings(path=str(tmp_path), layout=SHARED))[tmp_path]) == STREAMS
+
+
+def test_links_and_names_that_are_no_text_name_no_training(tmp_path: Path) -> None:
+    put(tmp_path, "s/cat_1.png")
+    (tmp_path / "s/dog_1.png").symlink_to(tmp_path / "s/cat_1.png")
+    (tmp_path / "s/loop").symlink_to(tmp_path / "s")
+    (tmp_path / os.fsdecode(b"s/\xff_1.png")).touch()
+    layout = SHARED.model_copy(update={"regex": r"s/(?P<stream>.+?)_(?P<step>\d+)\.png"})
+    assert layout.streams(tmp_path) == ["cat"]
 
 
 @given(st.integers(0, 10**6), st.booleans())

@@ -98,12 +98,14 @@ def test_a_layout_is_chosen_or_seen_and_the_reason_told(tmp_path: Path) -> None:
     (tmp_path / "b").mkdir()
     nothing, reason = choose_layout("auto", tmp_path / "b")
     assert nothing is None
-    assert "set `layout:`" in reason
+    assert "layout: NAME" in reason
 
 
 @pytest.mark.parametrize("layout", ["simpltuner", 3, {"a": {}, "b": {}}, None, ["simpletuner"]])
 def test_an_unknown_layout_is_refused_with_those_that_are_known(layout: object) -> None:
-    with pytest.raises(ValidationError, match="known are auto, simpletuner, kohya, ai-toolkit, onetrainer, pattern"):
+    with pytest.raises(
+        ValidationError, match="known are auto, simpletuner, kohya, musubi, ai-toolkit, onetrainer, pattern"
+    ):
         RunSettings.model_validate({"path": "x", "layout": layout})
 
 

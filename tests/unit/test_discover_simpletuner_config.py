@@ -253,3 +253,17 @@ def test_the_configuration_of_a_trainer_that_runs_elsewhere_is_found(tmp_path: P
     finally:
         trainer.kill()
         trainer.communicate()
+
+
+def test_what_simpletuner_reports_and_evaluates_with_is_adopted(tmp_path: Path) -> None:
+    settings = {
+        "--evaluation_type": "clip",
+        "--pretrained_evaluation_model_name_or_path": "openai/clip-vit-base-patch32",
+        "--report_to": "wandb,simpletuner",
+        "--tracker_project_name": "cats",
+        "--tracker_run_name": "cats-3",
+    }
+    setup = LAYOUT.setup(Place(project(tmp_path, settings)))
+    assert (setup.model, setup.trackers) == ("openai/clip-vit-base-patch32", ("wandb", "simpletuner"))
+    assert (setup.project, setup.run_name) == ("cats", "cats-3")
+    assert setup.config == tmp_path / "config/config.json"

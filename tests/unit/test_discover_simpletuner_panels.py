@@ -39,9 +39,10 @@ def settings_of(shape: str, asked: str) -> dict[str, Any]:
 
 
 def cut(output: Path, facts: Facts, whole: Image.Image) -> Image.Image | None:
-    """Give what would be scored of a picture; None when nothing would."""
+    """Give the panel that is found in a picture; None when none is."""
     tile = LAYOUT.tile(Place(output), facts, *whole.size)
-    if LAYOUT.flaw(Place(output), facts, *whole.size):
+    flaw = LAYOUT.flaw(Place(output), facts, *whole.size)
+    if flaw and "covers most" not in flaw:  # which is said of panels that were found
         assert tile is None
         return None
     return whole.crop(tile) if tile else whole

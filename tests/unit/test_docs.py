@@ -56,7 +56,7 @@ def test_trainers_has_a_section_for_every_layout_that_is_recognised_and_for_no_o
 
 
 def test_the_pattern_of_docs_reads_the_names_it_is_shown_for() -> None:
-    (text,) = [text for text in blocks(ROOT / "docs/trainers.md", "yaml") if "pattern:" in text]
+    text = next(text for text in blocks(ROOT / "docs/trainers.md", "yaml") if "pattern:" in text)
     pattern = Pattern.model_validate(yaml.safe_load(text)["runs"][0]["layout"]["pattern"])
     assert pattern.parse(PurePath("sample/mine_000500_07.png")) == Facts(500, "7")
     assert pattern.parse(PurePath("sample/mine_000500_00.png")) == Facts(500, "0")

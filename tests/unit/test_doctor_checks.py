@@ -148,7 +148,7 @@ def test_every_run_and_entry_is_told_and_those_with_trouble_first(ward: Ward) ->
     assert "no prompts are known, so its images are not scored" in silent.finding
     assert "prompts.json" in silent.fix
     assert strange.finding.startswith("no layout: looks like none of ")
-    assert "set `layout:`" in strange.fix
+    assert "above any glob" in strange.fix
     assert well.finding == "pattern: chosen in the configuration; 8 prompts, 32 images"
 
 

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.kohya import PROMPTS, Log, put_config, put_sample, put_samples, put_weights
+from tests.kohya import PROMPTS, Log, put_config, put_sample, put_samples, put_weights, running
 from watcher.discover import FoundRun, Place, RunSettings, find_runs
 from watcher.discover.kohya import Kohya
-from watcher.discover.kohya.running import LASTS
 
 LAYOUT = Kohya()
 NOW = time.time() - 3600
-TRAINER = "import time\nprint('up', flush=True)\ntime.sleep(600)\n"
 
 
 @pytest.fixture
@@ -34,22 +28,6 @@ def found(folder: Path) -> list[FoundRun]:
 
 def prompts(folder: Path, stream: str) -> dict[str, str]:
     return dict(LAYOUT.prompts(Place(folder, stream)).texts)
-
-
-@contextmanager
-def running(folder: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a stand-in for a trainer, with sd-scripts' command line, from a folder of its own."""
-    script = folder.parent / "train_network.py"
-    script.write_text(TRAINER)
-    trainer = subprocess.Popen([sys.executable, str(script), *arguments], cwd=folder.parent, stdout=subprocess.PIPE)
-    try:
-        assert trainer.stdout is not None
-        trainer.stdout.readline()
-        time.sleep(LASTS)  # what was known of processes before is forgotten
-        yield trainer
-    finally:
-        trainer.kill()
-        trainer.communicate()
 
 
 def test_every_output_name_is_a_run_of_its_own(folder: Path) -> None:

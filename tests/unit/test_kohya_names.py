@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.kohya import old_sample_name, sample_name
 from watcher.discover import Facts
 from watcher.discover.kohya import Kohya
-from watcher.discover.kohya.names import is_musubi_sample, parse_checkpoint, parse_sample
+from watcher.discover.kohya.names import parse_checkpoint, parse_musubi_sample, parse_sample
 
 LAYOUT = Kohya()
 names = st.none() | st.text(st.characters(codec="utf-8", exclude_characters="/\0"), min_size=1, max_size=20)
@@ -60,7 +60,7 @@ def test_musubi_tuners_names_are_nobodys_samples(
 ) -> None:
     written = sample_name(name, index=index, at=at, step=step, seed=seed).removesuffix(".png") + end
     assert parse(written) is None
-    assert is_musubi_sample(written)
+    assert parse_musubi_sample(written)
 
 
 @given(st.text(max_size=60))

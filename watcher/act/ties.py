@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Literal, Protocol
 from watcher.act import processes
 from watcher.act.processes import Process
 from watcher.act.told import Told, arguments, told
+from watcher.launch import is_output
 
 GUIS = (
     *("kohya_gui", "lora_gui", "dreambooth_gui", "finetune_gui", "textual_inversion_gui", "musubi_tuner_gui"),
@@ -29,8 +29,6 @@ NOT_TRAINERS = (
     *GUIS,
 )
 """Python programs that look into output folders, copy them, or hold more of a user's work than a training."""
-_OUTPUT = re.compile(r"out|save|default.root|(work|run)[_.-]?dir|workspace", re.I)
-_INPUT = re.compile(r"from|in(it|put)|load|resume|pretrain|data|eval", re.I)
 _TAKES_VALUE = "mcWX"
 """Python's own options that are followed by a value."""
 
@@ -150,17 +148,6 @@ def _elsewhere(output: Output, tree: Sequence[Process]) -> str:
         if folder.is_relative_to(output.folder) or output.folder.is_relative_to(folder):
             return ""
     return str(outputs[0]) if outputs else ""
-
-
-def is_output(option: str) -> bool:
-    """Tell by its name whether an option says where to write: `output_dir`, `o`, `save_path`, ...
-
-    `output_name` says how, not where.
-    """
-    if option.replace("-", "_") == "output_name":
-        return False
-    plainly = option == "o" or option.rsplit(".", 1)[-1].lower().startswith("out")
-    return plainly or bool(_OUTPUT.search(option) and not _INPUT.search(option))
 
 
 def leads_to(text: str, folder: Path, pid: int) -> bool:

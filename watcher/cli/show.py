@@ -28,7 +28,7 @@ def show(
 
 def _print(found: dict[str, Any], *, with_images: bool) -> None:
     from watcher.view.baseline import sentence
-    from watcher.view.history import evaluations, images, story
+    from watcher.view.history import evaluations, images, logged, story
 
     out = console()
     run = found["run"]
@@ -40,6 +40,8 @@ def _print(found: dict[str, Any], *, with_images: bool) -> None:
         say(out, f"unprotected: {line}")
     if run["hold"]:
         say(out, run["hold"], style="yellow")
+    if found["trainer"]:
+        say(out, f"its trainer logs {logged(found['trainer'])}")
     if found["evaluations"]:
         out.print(evaluations(found["evaluations"], out))
     else:

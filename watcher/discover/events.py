@@ -9,8 +9,9 @@ from __future__ import annotations
 import logging
 import os
 import struct
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -39,6 +40,10 @@ class Embedded:
     height: int
     size: int
     """Bytes of the encoded picture."""
+    after: int | None = None
+    """Step of the last scalar before it in the file; None before the first."""
+    repeat: int = 0
+    """How many pictures of its tag and step there were before it since that scalar."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +64,21 @@ class _Tail:
     offset: int = 0
     pictures: list[Embedded] = field(default_factory=list)
     broken: bool = False
+    step: int | None = None
+    """Of the last scalar."""
+    seen: Counter[tuple[str, int]] = field(default_factory=Counter)
+    """Pictures since the last scalar, by tag and step."""
+
+    def take(self, path: Path, start: int, data: bytes) -> None:
+        """Take in one record, whose data begin at an offset."""
+        event = _event(data)
+        if any(True for _ in scalars(event)):
+            self.step = event.step
+            self.seen.clear()
+        for picture in _pictures(path, start, data, event):
+            place = picture.tag, picture.step
+            self.pictures.append(replace(picture, after=self.step, repeat=self.seen[place]))
+            self.seen[place] += 1
 
 
 def is_event_file(name: str) -> bool:
@@ -80,7 +100,7 @@ def pictures(path: Path) -> list[Embedded]:
         info = os.fstat(file.fileno())
         tail = _tail(str(path), info.st_ino)
         if info.st_size < tail.offset:  # it was written anew in place
-            tail.offset, tail.pictures, tail.broken = 0, [], False
+            _forget(tail)
         if info.st_size > tail.offset and not tail.broken:
             _read_on(path, file, tail)
     return tail.pictures
@@ -112,10 +132,15 @@ def _tail(path: str, inode: int) -> _Tail:  # noqa: ARG001 - what it is kept by
     return _Tail()
 
 
+def _forget(tail: _Tail) -> None:
+    tail.offset, tail.pictures, tail.broken, tail.step = 0, [], False, None
+    tail.seen.clear()
+
+
 def _read_on(path: Path, file: BinaryIO, tail: _Tail) -> None:
     try:
         for start, data in _records(file, tail.offset):
-            tail.pictures += _pictures(path, start, data)
+            tail.take(path, start, data)
             tail.offset = start + len(data) + _TAIL
     except ValueError as error:
         log.warning("%s: %s; what comes after is not read", path, error)
@@ -156,8 +181,8 @@ def _event(data: bytes) -> Any:
         raise ValueError(f"a record that is no event ({error})") from error
 
 
-def _pictures(path: Path, start: int, data: bytes) -> Iterator[Embedded]:
-    event, at = _event(data), 0
+def _pictures(path: Path, start: int, data: bytes, event: Any) -> Iterator[Embedded]:
+    at = 0
     for value in event.summary.value:
         if not value.HasField("image"):
             continue

@@ -46,8 +46,14 @@ class Facts:
     """Width and height in pixels that its name claims."""
     stream: str = ""
     """Which of the trainings that share the folder wrote it."""
+    name: str = field(default="", compare=False)
+    """Its path in the run's folder, for a layout that has to read it once more when it knows more (`Layout.dated`)."""
+    whole: bool = field(default=False, compare=False)
+    """The trainer has noted that it is saved: it need not stand still to be read."""
     by_epoch: bool = False
     """Whether the step is only the number of an epoch, as nothing has told the optimizer step."""
+    source: PurePath | None = None
+    """The event file that it lies in, relative to the run's folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +63,8 @@ class Prompts:
     texts: Mapping[str, str] = field(default_factory=dict)
     source: Path | None = None
     fault: str = ""
+    own: str = ""
+    """Where each picture bears its own prompt, in words; empty where none does. See `Layout.own_prompt`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +109,22 @@ class Layout(PlugIn):
     def prompts(self, place: Place) -> Prompts:
         """Give the prompts as they stand now; a file that cannot be read is a fault, not an error."""
 
+    def own_prompt(self, place: Place, path: Path, notes: Mapping[str, str]) -> str | None:  # noqa: ARG002
+        """Give the prompt that a picture bears itself: in the notes of its file, or in a file beside it.
+
+        None where it bears none, or none yet; then that of its key counts. `notes` are those of `watcher.notes`.
+        """
+        return None
+
     def worded(self, prompt: str) -> str:
         """Give a prompt as it is scored: without what tells the trainer something and is no description."""
         return prompt
 
     def streams(self, folder: Path) -> list[str]:  # noqa: ARG002 - for trainers that share a folder
-        """Name the trainings that share a folder; one without a name where it has a single one."""
+        """Name the trainings that share a folder: one without a name where it has a single one.
+
+        None where a folder shows only by its samples whose they are, and has none yet.
+        """
         return [""]
 
     def begun(self, place: Place) -> float:  # noqa: ARG002
@@ -138,6 +156,10 @@ class Layout(PlugIn):
         Most pictures are one sample; grids and strips are several, and none where no part was generated.
         """
         return [facts if facts.tile else replace(facts, tile=self.tile(place, facts, width, height))]
+
+    def mask(self, place: Place, facts: Facts, tile: Tile | None) -> Tile | None:  # noqa: ARG002
+        """Give what is to be painted over of an image's tile before it is scored, counted from the tile's corner."""
+        return None
 
     def scalar_files(self, place: Place) -> Sequence[Path]:  # noqa: ARG002 - for trainers that log numbers
         """Give the files that the trainer logs its numbers into, the oldest first, without this program's own."""

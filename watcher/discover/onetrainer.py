@@ -14,7 +14,7 @@ from typing import ClassVar
 
 from watcher.discover.layout import Checkpoint, Facts, Layout, Place, Prompts
 from watcher.discover.onetrainer_advice import advise
-from watcher.discover.onetrainer_config import CONFIGS, configs, listed, sample_lists
+from watcher.discover.onetrainer_config import CONFIGS, configs, listed, sample_lists, started
 from watcher.discover.onetrainer_names import SAMPLES, backup_step, is_prompt_folder, key_of, parse_sample
 from watcher.discover.prompts import read_prompts
 from watcher.discover.scalars.gather import event_files
@@ -110,7 +110,7 @@ class OneTrainer(Layout):
 
     def setup(self, place: Place) -> Setup:
         """Read the last start's configuration; OneTrainer's TensorBoard shows all of `tensorboard/`."""
-        known = configs(place.folder)
+        known = configs(place.folder) or started(place.folder)
         logs = place.folder / LOGS
         return Setup(
             config=known[-1].path if known else None,

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from watcher.discover.onetrainer_names import config_stamp, key_of
+from watcher.discover.running import Running, leads_to, running
 
 CONFIGS = "config"
 LARGEST = 16 * 2**20
@@ -91,13 +92,31 @@ def configs(workspace: Path) -> list[Config]:
     return [one for one in found if one]
 
 
+def started(workspace: Path) -> list[Config]:
+    """Give the configuration that a running training was started with (`scripts/train.py --config-path FILE`)."""
+    process = _process(workspace)
+    return _told(process, workspace) if process else []
+
+
+def _process(workspace: Path) -> Running | None:
+    return running(lambda one: bool(_told(one, workspace)))
+
+
+def _told(process: Running, workspace: Path) -> list[Config]:
+    """Give the configuration of a process that trains in a workspace, as it was started; paths are its own."""
+    read = [path for path in process.files if path.suffix == ".json" and process.has_read(path)]
+    real = os.path.realpath(workspace)
+    known = [config for path in read if (config := _config(path))]
+    return [one for one in known if leads_to(process.cwd, one.text("workspace_dir"), real)]
+
+
 def sample_lists(workspace: Path) -> list[Samples]:
     """Give every known list of samples, the one that counts now last.
 
     A configuration holds the samples as they were at a start. Unless it was itself started with such a configuration,
     OneTrainer reads the file of sample definitions anew at every sampling: it counts once it was changed later.
     """
-    known = configs(workspace)
+    known = configs(workspace) or started(workspace)
     found = [one for config in known if (one := config.packed())]
     file = _file(known[-1], workspace) if known else None
     return sorted([*found, *([file] if file else [])], key=lambda one: one.written_at)
@@ -106,8 +125,8 @@ def sample_lists(workspace: Path) -> list[Samples]:
 def definition_file(config: Config, workspace: Path) -> Path | None:
     """Find the file of sample definitions; a relative path counts from the folder that OneTrainer was started in.
 
-    That folder is the one that a relative `workspace_dir` counts from, too. Where that is absolute, the three folders
-    above the workspace are looked in.
+    That folder is the one that a relative `workspace_dir` counts from, too. Where that is absolute, it is that of the
+    running training, else the three folders above the workspace are looked in.
     """
     named = config.text("sample_definition_file_name")
     if not named:
@@ -130,7 +149,8 @@ def _bases(config: Config, workspace: Path) -> Sequence[Path]:
     parts = Path(config.text("workspace_dir")).parts
     if parts and not Path(*parts).is_absolute() and workspace.parts[-len(parts) :] == parts:
         return [Path(*workspace.parts[: -len(parts)])]
-    return list(workspace.parents)[:3]
+    process = _process(workspace)
+    return [*([process.cwd] if process else []), *list(workspace.parents)[:3]]
 
 
 def _exists(path: Path) -> bool:

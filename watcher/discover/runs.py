@@ -17,6 +17,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 from watcher.discover.birth import born
 from watcher.discover.layout import Layout, Place
 from watcher.discover.layouts import choose_layout, read_layout
+from watcher.errors import ConfigError
 from watcher.nouns import Mode
 from watcher.part import Duration, Part, UserPath, anchored
 
@@ -109,6 +110,8 @@ def _runs(path: Path, settings: RunSettings) -> list[FoundRun]:
         streams = layout.streams(path) if layout else [""]
     except OSError as error:  # one folder that may not be read must not hide the others
         layout, reason, streams = None, f"cannot be read: {error.strerror}", [""]
+    except ConfigError as error:  # the layout is not meant for it
+        layout, reason, streams = None, str(error), [""]
     # Not by st_dev: network and some local file systems get another number at every mount.
     folder = f"{path}\0{info.st_ino}\0{born(path)}"
     return [FoundRun(_digest(folder, one), one or path.name, path, layout, reason, settings, one) for one in streams]

@@ -27,6 +27,8 @@ class FoundFile:
     size: int
     mtime_ns: int
     facts: Facts
+    prompt: str | None = None
+    """What it bears itself, see `Layout.own_prompt`; asked for once it is whole."""
 
 
 def scan(
@@ -40,26 +42,30 @@ def scan(
     """
     if run.layout is None:
         return
+    # A million files: what is the same for all comes first.
+    place, above = run.place, len(str(run.path).rstrip("/")) + 1
     for folder in run.layout.sample_folders(run.path):
         if not Path(os.path.realpath(folder)).is_relative_to(run.path):
             continue
         for entry in _files(folder):
             if run.layout.in_event_files and events.is_event_file(entry.name):
-                yield from _embedded(run, run.layout, entry)
+                yield from _embedded(run, run.layout, entry, before or {})
                 continue
             old = before.get(entry.path) if before else None
             if old is not None and (entry.path in trusted or _is_same(entry, old)):
                 yield old
                 continue
-            facts = run.layout.parse(PurePath(entry.path).relative_to(run.path))
+            facts = run.layout.parse(PurePath(entry.path[above:]))
             if facts is None or facts.stream != run.stream or not _is_text(entry.path):
                 continue
             found = _found(entry, facts)
-            if found and (dated := run.layout.dated(run.place, facts, found.mtime_ns / 1e9)):
-                yield replace(found, facts=dated)
+            if found and (dated := run.layout.dated(place, facts, found.mtime_ns / 1e9)):
+                yield found if dated is facts else replace(found, facts=dated)
 
 
-def _embedded(run: FoundRun, layout: Layout, entry: os.DirEntry[str]) -> Iterator[FoundFile]:
+def _embedded(
+    run: FoundRun, layout: Layout, entry: os.DirEntry[str], before: Mapping[str, FoundFile]
+) -> Iterator[FoundFile]:
     """Give the samples in an event file; one that is gone, or may not be read, holds none."""
     if _stat(entry) is None or not _is_text(entry.path):
         return
@@ -69,11 +75,16 @@ def _embedded(run: FoundRun, layout: Layout, entry: os.DirEntry[str]) -> Iterato
         return
     relative = PurePath(entry.path).relative_to(run.path)
     for picture in pictures:
+        written_ns = round(picture.written_at * 1e9)
+        old = before.get(str(picture.path))
+        if old is not None and (old.size, old.mtime_ns) == (picture.size, written_ns):
+            yield old
+            continue
         facts = layout.embedded(relative, picture)
         if facts is None or facts.stream != run.stream:
             continue
         if dated := layout.dated(run.place, facts, picture.written_at):
-            yield FoundFile(picture.path, picture.size, round(picture.written_at * 1e9), dated)
+            yield FoundFile(picture.path, picture.size, written_ns, dated)
 
 
 def set_apart(found: Mapping[str, FoundFile]) -> dict[str, FoundFile]:

@@ -8,45 +8,41 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path, PurePath
 from typing import ClassVar
 
+from watcher.discover.diffusers.names import saves_pictures
 from watcher.discover.layout import Checkpoint, Facts, Layout, Place, Prompts
 from watcher.discover.prompts import read_prompts
 from watcher.discover.scalars.gather import event_files, existing
-from watcher.discover.simpletuner_advice import UNCONDITIONAL, advise, no_config
-from watcher.discover.simpletuner_config import INPUTS, Config, Size
-from watcher.discover.simpletuner_panels import Pair, Panel, find_panel, is_sure, picture_size, rounded
+from watcher.discover.simpletuner_advice import advise, no_config
+from watcher.discover.simpletuner_config import Config
+from watcher.discover.simpletuner_library import library
+from watcher.discover.simpletuner_media import noted
+from watcher.discover.simpletuner_names import BASE, BASE_MODEL, IMAGES, Known, Size, read_name
+from watcher.discover.simpletuner_panels import LABEL, Pair, Panel, find_panel, is_sure, picture_size, rounded
 from watcher.discover.simpletuner_places import find_config, find_configs
 from watcher.names import GRAD_NORM, LEARNING_RATE, LOSS
 from watcher.nouns import Setup, Tile
 
-IMAGES = "validation_images"
-BASE = PurePath("benchmarks/base_model")
 METRICS = "training_metrics.jsonl"
 """Since 4.8.0, with `report_to: simpletuner` or `all`."""
-BASE_MODEL = "base"
-"""Variant of the base model's pictures."""
 PROJECT = "simpletuner"
 """What the project is called unless it is told otherwise."""
 TRAINERS_CLIP = "openai/clip-vit-large-patch14-336"
 """What SimpleTuner scores with unless it is told otherwise."""
-_SIZE = r"(?P<size>\d{1,6}x\d{1,6}|unknown|\(\d{1,6}, \d{1,6}\))"
-_SAMPLE = re.compile(
-    rf"step_(?P<step>\d{{1,18}})_(?P<short>.+?)(?:_(?P<index>\d{{1,18}}))?_{_SIZE}\.(?:png|webp|jpe?g)"
-)
-_BASE = re.compile(rf"(?P<short>.+)_{_SIZE}\.png")
 _CHECKPOINT = re.compile(r"checkpoint-(\d{1,18})")
-_ADAPTER = re.compile(r"(?P<short>.+)__(?P<slug>[a-z0-9_]+)")
-_NUMBERS = re.compile(r"\d+")
 
 
 class SimpleTuner(Layout):
     """SimpleTuner: `validation_images/step_{step}_{shortname}_{index}_{W}x{H}.png` and its older names.
 
-    Format: SimpleTuner 4.10, `helpers/training/validation_images.py`, and back to 0.9. A name without an index whose
-    shortname ends in a number (`cat_2`, before 3.0) cannot be told from image 2 of `cat`, and is read as that.
+    Where SimpleTuner notes its pictures in `validation_media.jsonl`, that says which is whose; else the name, and of
+    its readings the one whose shortname is known.
 
     By default these are display images: the prompt is written under the picture, and the pictures of the base model
     and of the EMA weights stand beside it. CLIP reads text, so only the checkpoint's own panel is scored, which is
@@ -68,7 +64,7 @@ class SimpleTuner(Layout):
 
     def detect(self, folder: Path) -> str:
         """Recognise the folder by SimpleTuner's image folder, or by a configuration that names it."""
-        if (folder / IMAGES).is_dir():
+        if (folder / IMAGES).is_dir() and not saves_pictures(folder):
             return f"has {IMAGES}/"
         config = find_config(folder)
         return f"is the output_dir of {config.path}" if config else ""
@@ -79,38 +75,45 @@ class SimpleTuner(Layout):
 
     def parse(self, relative: PurePath) -> Facts | None:
         """Read all forms of the name since 2024: with and without index, with a size as tuple."""
-        if relative.parent == PurePath(IMAGES):
-            return _sample(relative.name)
-        if relative.parent == BASE and (match := _BASE.fullmatch(relative.name)):
-            return _facts(0, match["short"], None, _size(match["size"]))
-        return None
+        return read_name(relative)
+
+    def dated(self, place: Place, facts: Facts, written_at: float) -> Facts | None:
+        """Read the name once more, by what SimpleTuner has noted of the file and by the shortnames that there are."""
+        found = noted(place.folder).get(facts.name)
+        label = found.label if found and found.step == facts.step else None
+        read = read_name(PurePath(facts.name), _known(place, int(time.monotonic())), label)
+        whole = label is not None and found is not None and found.at >= written_at
+        return replace(read or facts, whole=whole)
 
     def prompts(self, place: Place) -> Prompts:
         """Read the prompt library and the single prompt that the trainer's configuration names."""
-        if place.prompts is not None:
-            return read_prompts(place.prompts)
-        config = find_config(place.folder)
-        return _library(config) if config else Prompts(fault=no_config(place.folder))
+        return _prompts(place)
 
     def expected(self, place: Place) -> int | None:
         """Count prompts x resolutions x images, the unconditional picture included; needs the configuration."""
         config = find_config(place.folder)
         if place.prompts is not None or config is None:
             return None
-        library = _library(config)
-        if library.fault:
+        found = library(config)
+        if found.fault:
             return None
-        return len(library.texts) * len(config.asked()) * config.number("num_validation_images", 1) or None
+        return len(found.texts) * len(config.asked()) * config.number("num_validation_images", 1) or None
 
     def flaw(self, place: Place, facts: Facts, width: int, height: int) -> str:
         """Say why the generated picture cannot be found in a file of this size; empty when it can."""
         found = _find(place, facts, (width, height), self.prompts(place))
-        return found if isinstance(found, str) else ""
+        if isinstance(found, str):
+            return found
+        return _covered(found) if self.mask(place, facts, _part(found, width, height)) else ""
 
     def tile(self, place: Place, facts: Facts, width: int, height: int) -> Tile | None:
         """Give the checkpoint's own panel, without footer and neighbours; None when it is the whole picture."""
         found = _find(place, facts, (width, height), self.prompts(place))
-        return None if isinstance(found, str) or found == (0, 0, width, height) else found
+        return None if isinstance(found, str) else _part(found, width, height)
+
+    def mask(self, place: Place, facts: Facts, tile: Tile | None) -> Tile | None:
+        """Cover the label `step N` of stitched panels, and the same place in all other pictures of such a run."""
+        return LABEL if _is_labelled(place.folder, facts, tile) else None
 
     def checkpoints(self, place: Place) -> list[Checkpoint]:
         """Give `checkpoint-{step}` folders that are whole by the file that SimpleTuner writes last.
@@ -146,29 +149,19 @@ class SimpleTuner(Layout):
         )
 
 
-def _sample(name: str) -> Facts | None:
-    match = _SAMPLE.fullmatch(name)
-    if match is None:
-        return None
-    return _facts(int(match["step"]), match["short"], match["index"], _size(match["size"]))
+def _prompts(place: Place) -> Prompts:
+    if place.prompts is not None:
+        return read_prompts(place.prompts)
+    config = find_config(place.folder)
+    return library(config) if config else Prompts(fault=no_config(place.folder))
 
 
-def _facts(step: int, short: str, numbered: str | None, size: Size | None) -> Facts:
-    variant = "" if step else BASE_MODEL
-    if adapter := _ADAPTER.fullmatch(short):
-        short, variant = adapter["short"], adapter["slug"]
-    index = int(numbered) if step and numbered is not None else _by_size(size)
-    return Facts(step, short, index, variant, size=size)
-
-
-def _by_size(size: Size | None) -> int:
-    """Number an image by its size: before 3.0, and at step 0, only that tells those of one prompt apart."""
-    return size[0] * 1_000_000 + size[1] if size else 0
-
-
-def _size(label: str) -> Size | None:
-    numbers = [int(number) for number in _NUMBERS.findall(label)]
-    return (numbers[0], numbers[1]) if len(numbers) == 2 else None
+@lru_cache(maxsize=256)
+def _known(place: Place, _time: int) -> Known:
+    """Tell which shortnames there are, and how many pictures each has; asked for with every picture."""
+    config = find_config(place.folder)
+    images = len(config.asked()) * config.number("num_validation_images", 1) if config else 0
+    return Known(frozenset(_prompts(place).texts), images)
 
 
 def _find(place: Place, facts: Facts, picture: Size, prompts: Prompts) -> Tile | str:
@@ -199,6 +192,41 @@ def _asked(config: Config | None, facts: Facts) -> list[Size]:
     """
     sizes = (config.asked() if config else []) + [facts.size] * (facts.size is not None)
     return [size for size in dict.fromkeys(sizes) if size]
+
+
+def _is_labelled(folder: Path, facts: Facts, tile: Tile | None) -> bool:
+    """Tell whether a run's panels bear labels: those to the right of the base model's picture do.
+
+    The clean pictures that such panels are compared with count as if they did: those of the benchmark, which begins
+    with `step_0_*`, and those that are written once it is switched off.
+    """
+    if (tile and tile[0]) or _has_benchmark(folder):
+        return True
+    config = find_config(folder)
+    return facts.variant == BASE_MODEL and tile is None and not (config and config.flag("disable_benchmark"))
+
+
+def _part(found: Tile, width: int, height: int) -> Tile | None:
+    return None if found == (0, 0, width, height) else found
+
+
+def _covered(tile: Tile) -> str:
+    """Say so where the label hides most of a panel."""
+    width, height = tile[2] - tile[0], tile[3] - tile[1]
+    if 2 * min(width, LABEL[2]) * min(height, LABEL[3]) <= width * height:
+        return ""
+    return (
+        f"cannot find the generated panel: the label `step N` covers most of {width}x{height}; for pictures without it"
+        " set `disable_benchmark: true`"
+    )
+
+
+def _has_benchmark(folder: Path) -> bool:
+    try:
+        with os.scandir(folder / BASE) as entries:
+            return any(entry.name.endswith(".png") for entry in entries)
+    except OSError:
+        return False
 
 
 def _base_picture(folder: Path, facts: Facts, asked: Size) -> Size | None:
@@ -237,7 +265,7 @@ def _displayed(folder: Path) -> Iterator[tuple[Path, Facts]]:
     try:
         with os.scandir(folder / IMAGES) as entries:
             for entry in entries:
-                facts = _sample(entry.name)
+                facts = read_name(IMAGES / entry.name)
                 if facts and facts.step:
                     yield Path(entry.path), facts
     except OSError:
@@ -252,30 +280,6 @@ def _checkpoint(path: Path, last: str) -> Checkpoint | None:
     except OSError:  # not begun yet, or just rotated away
         return None
     return Checkpoint(step, path, max(written)) if written else None
-
-
-def _library(config: Config) -> Prompts:
-    """Read the prompts in SimpleTuner's order; of two with the same name, the later wins, as among its files."""
-    texts = {} if config.flag("validation_disable_unconditional") else {UNCONDITIONAL: ""}
-    faults = list(_unknown_prompts(config))
-    if named := config.text("user_prompt_library"):
-        found = read_prompts(config.file(named))
-        texts |= found.texts
-        faults += [found.fault] * bool(found.fault)
-    if prompt := config.text("validation_prompt"):
-        texts["validation"] = prompt
-    return Prompts(texts, config.path, faults[-1] if faults else "")
-
-
-def _unknown_prompts(config: Config) -> Iterator[str]:
-    """Name the settings that bring in prompts which stand in no file of the user's, or in one that is not known."""
-    for name in ("validation_prompt_library", *INPUTS):
-        if config.is_set(name):
-            where = "inside SimpleTuner" if name == "validation_prompt_library" else "in its data sets"
-            yield f"{config.path}: the prompts of `{name}` are {where}; give `prompts:`"
-    for name in ("user_prompt_library", "validation_prompt", "validation_disable_unconditional"):
-        if config.unknown(name):
-            yield f"{config.path}: `{name}` comes from the trainer's environment; give `prompts:`"
 
 
 def _model(config: Config) -> str:

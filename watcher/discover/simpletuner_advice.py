@@ -62,8 +62,9 @@ def _on_pictures(config: Config) -> Iterator[str]:
     elif stitched := list(_stitched(config)):
         names, settings = zip(*stitched, strict=True)
         yield (
-            f"pictures of {' and '.join(names)} are put beside each picture, whose own panel is cut out for scoring but"
-            f" bears the words `step N`; for clean pictures set {' and '.join(settings)} in {config.path}"
+            f"pictures of {' and '.join(names)} are put beside each picture, whose own panel is cut out for scoring,"
+            f" without the corner that may bear the words `step N`; for clean pictures set {' and '.join(settings)} in"
+            f" {config.path}"
         )
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psutil
 
+from watcher.discover.running import running
 from watcher.discover.simpletuner_config import PLACEHOLDER, Config, expanded, read_config
 
 DEFAULT_OUTPUT = "simpletuner-results"
@@ -36,6 +37,9 @@ _MARKS = frozenset(
     }
 )
 """Settings by which SimpleTuner's `config.json` is told from the many of other programs."""
+_OWN = frozenset({"model_family", "data_backend_config"})
+"""Options by which its command line is told from that of any other trainer."""
+_PATHS = ("user_prompt_library", "output_dir", "logging_dir")
 LOOK_AGAIN = 10.0
 """Seconds between looks at the processes."""
 _PROGRAM = re.compile(r"simpletuner|(^|/)train\.py$", re.IGNORECASE)
@@ -56,7 +60,16 @@ def find_config(folder: Path) -> Config | None:
     for base, config in _search(folder):
         _last[folder] = base, config.path
         return config
-    return None
+    return _started(folder)
+
+
+def _started(folder: Path) -> Config | None:
+    """Give what a running SimpleTuner into this folder was told on its command line; paths count from its own."""
+    process = running(lambda one: bool(_OWN & one.settings.keys()) and one.writes_to(folder))
+    if process is None:
+        return None
+    found = {name: process.path(name) for name in _PATHS if process.settings.get(name)}
+    return Config(process.source, {**process.settings, **{name: str(path) for name, path in found.items()}})
 
 
 def find_configs(folder: Path) -> list[Config]:
@@ -88,21 +101,31 @@ def _named(base: Path, path: Path, folder: Path) -> Config | None:
 
 def _bases(folder: Path) -> Iterator[Path]:
     yield from (folder, *list(folder.parents)[:3])
-    yield from _working_folders(int(time.monotonic() // LOOK_AGAIN))
+    yield from working_folders()
+
+
+def working_folders() -> tuple[Path, ...]:
+    """Give the working folders of running SimpleTuners, as far as they may be seen."""
+    return tuple(sorted({folder for folder, _ in _running(int(time.monotonic() // LOOK_AGAIN))}))
+
+
+def programs() -> tuple[Path, ...]:
+    """Give the programs that run SimpleTuners, such as their environment's `bin/python`, where their place is known."""
+    found = {Path(program) for _, program in _running(int(time.monotonic() // LOOK_AGAIN)) if program.startswith("/")}
+    return tuple(sorted(found))
 
 
 @lru_cache(maxsize=1)
-def _working_folders(_time: int) -> tuple[Path, ...]:
-    """Give the working folders of running SimpleTuners, as far as they may be seen."""
-    found = [_working_folder(process) for process in psutil.process_iter()]
-    return tuple(sorted({place for place in found if place}))
+def _running(_time: int) -> frozenset[tuple[Path, str]]:
+    """Give working folder and program of each running SimpleTuner."""
+    found = [_at_work(process) for process in psutil.process_iter()]
+    return frozenset(one for one in found if one)
 
 
-def _working_folder(process: psutil.Process) -> Path | None:
+def _at_work(process: psutil.Process) -> tuple[Path, str] | None:
     try:
-        if not any(_PROGRAM.search(word) for word in process.cmdline()[:4]):
-            return None
-        return Path(process.cwd())
+        words = process.cmdline()
+        return (Path(process.cwd()), words[0]) if any(_PROGRAM.search(word) for word in words[:4]) else None
     except (psutil.Error, OSError):  # ended meanwhile, or another user's
         return None
 

@@ -12,7 +12,7 @@ from watcher.discover import FoundRun
 from watcher.doctor.finding import Finding, fail, ok, warn
 from watcher.doctor.hardware import space
 from watcher.doctor.patient import Patient
-from watcher.view.text import age, counted
+from watcher.view.text import age, counted, known
 
 LISTED = 20
 """So many runs that are well are listed one by one; more are counted."""
@@ -51,12 +51,12 @@ def _run(patient: Patient, run: FoundRun) -> Iterator[Finding]:
     yield from _owner(run.path, what)
     yield from space(run.path, what, ROOM)
     prompts = run.layout.prompts(run.place)
-    if not prompts.texts:
+    if not prompts.texts and not prompts.own:
         told = f"{run.reason}; no prompts are known, so its images are not scored"
         yield warn(what, told, prompts.fault or "give `prompts:` for this run")
         return
     images = counted(patient.rhythms[run.id].images if run.id in patient.rhythms else 0, "image")
-    yield ok(what, f"{run.reason}; {counted(len(prompts.texts), 'prompt')}, {images}", prompts.fault)
+    yield ok(what, f"{run.reason}; {known(prompts.texts, prompts.own)}, {images}", prompts.fault)
 
 
 def _owner(path: Path, what: str) -> Iterator[Finding]:

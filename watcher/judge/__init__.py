@@ -11,7 +11,6 @@ from watcher.judge.metrics import names as metric_names
 from watcher.judge.metrics import unknown as unknown_metric
 from watcher.judge.points import Beside, Mark, Pairs, Point, Reference
 from watcher.judge.schema import Rule, RuleFile
-from watcher.judge.seen import point_of
 from watcher.judge.spans import ASpan, Span
 from watcher.judge.state import BLIND, State, advance, is_blind, replay
 from watcher.judge.written import rule_from, rule_text, written
@@ -43,7 +42,6 @@ __all__ = [
     "known_metric",
     "load_rules",
     "metric_names",
-    "point_of",
     "read_rules",
     "replay",
     "rule_from",

@@ -56,6 +56,11 @@ class Condition(Part):
         """Give how the metric stands to `threshold` in the numbers of its verdict, such as `<`; empty for no number."""
         return ""
 
+    @property
+    def needs_baseline(self) -> bool:
+        """Tell whether it compares with the run's baseline, whichever that is just now."""
+        return False
+
     def parts(self) -> Iterator[Condition]:
         """Give the conditions that it is made of: itself, unless it holds others."""
         yield self

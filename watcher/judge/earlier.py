@@ -123,6 +123,11 @@ class WorseBy(Directed):
         """Give how the value stands to the limit that it has reached."""
         return "<=" if self.upward else ">="
 
+    @property
+    def needs_baseline(self) -> bool:
+        """Tell whether it compares with the baseline."""
+        return self.than == "baseline"
+
     def weigh(self, value: float, point: Point, memory: Memory) -> tuple[Verdict, frozenset[Cause]]:
         """Compare with the reference."""
         is_base = self.than == "baseline" and point.step == 0  # compared with itself, until a store knows better

@@ -46,6 +46,11 @@ class Composed(Condition):
         """Give the metrics of all, each once."""
         return tuple(dict.fromkeys(metric for one in self.held for metric in one.metrics))
 
+    @property
+    def needs_baseline(self) -> bool:
+        """Tell whether one of them does."""
+        return any(one.needs_baseline for one in self.held)
+
     def parts(self) -> Iterator[Condition]:
         """Give the parts of all."""
         return (part for one in self.held for part in one.parts())

@@ -51,6 +51,11 @@ class WorseThan(OfHistory):
         return f"{self.metric} worse than {self.worse_than} (p < {self.p:g})"
 
     @property
+    def needs_baseline(self) -> bool:
+        """Tell whether it compares with the baseline."""
+        return self.worse_than == "baseline"
+
+    @property
     def fewest(self) -> int:
         """Give the prompts below which not even unanimous ones reach `p`: the least is 1 / 2**n."""
         return math.ceil(-math.log2(self.p))

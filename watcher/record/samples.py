@@ -147,6 +147,7 @@ def _insert(db: Connection, sample: Sample, evaluation: int, *, current: bool = 
             index=sample.index,
             path=str(sample.path),
             tile=sample.tile,
+            mask=sample.mask,
             size=sample.size,
             mtime=sample.mtime,
             digest=sample.digest,
@@ -240,5 +241,5 @@ def _joined() -> Any:
 def _sample(row: Row[Any]) -> Sample:
     names = ("id", "run_id", "attempt", "step", "epoch", "by_epoch", "variant", "key", "index", "size", "mtime")
     facts = {name: getattr(row, name) for name in (*names, "digest", "state", "reason", "wording")}
-    tile = tuple(row.tile) if row.tile else None
-    return Sample(path=Path(row.path), tile=tile, prompt=getattr(row, "text", None), **facts)
+    tile, mask = (tuple(one) if one else None for one in (row.tile, row.mask))
+    return Sample(path=Path(row.path), tile=tile, mask=mask, prompt=getattr(row, "text", None), **facts)

@@ -78,7 +78,7 @@ def take_in(db: Connection, run_id: str, path: Path, position: Mapping[str, Any]
     stacks: dict[str, _Stack] = {}
     for entry in entries:
         if isinstance(entry, Restart):
-            _take_back(db, run_id, path.parent, entry)
+            take_back(db, run_id, entry.step, entry.at, path.parent)
             for stack in stacks.values():
                 stack.cut(entry.step)
         else:
@@ -123,11 +123,14 @@ def _file(db: Connection, run_id: str, path: Path, position: Mapping[str, Any]) 
     return int(db.execute(changed.returning(scalar_files.c.id)).scalar_one())
 
 
-def _take_back(db: Connection, run_id: str, folder: Path, restart: Restart) -> None:
-    files = select(scalar_files.c.id, scalar_files.c.path).where(scalar_files.c.run_id == run_id)
-    ids = [row.id for row in db.execute(files) if Path(row.path).parent == folder]
-    gone = (scalars.c.run_id == run_id, scalars.c.file_id.in_(ids), scalars.c.step >= restart.step)
-    db.execute(delete(scalars).where(*gone, scalars.c.at < restart.at))
+def take_back(db: Connection, run_id: str, step: int, at: float, folder: Path | None = None) -> None:
+    """Forget what a run logged from a step on before a wall time; with `folder` only what its files hold."""
+    gone = delete(scalars).where(scalars.c.run_id == run_id, scalars.c.step >= step, scalars.c.at < at)
+    if folder is not None:
+        files = select(scalar_files.c.id, scalar_files.c.path).where(scalar_files.c.run_id == run_id)
+        ids = [row.id for row in db.execute(files) if Path(row.path).parent == folder]
+        gone = gone.where(scalars.c.file_id.in_(ids))
+    db.execute(gone)
 
 
 def _admitted(db: Connection, run_id: str, names: Collection[str]) -> list[str]:
@@ -209,8 +212,24 @@ def _evaluation_before(db: Connection, run_id: str, step: int) -> int:
     return -1 if found is None else int(found)
 
 
+def newest(db: Connection, run_id: str) -> list[Number]:
+    """Give the number of each name at its highest step, by name."""
+    mine = scalars.c.run_id == run_id
+    last = (
+        select(scalars.c.name, func.max(scalars.c.step).label("step")).where(mine).group_by(scalars.c.name).subquery()
+    )
+    query = select(scalars).join(last, (last.c.name == scalars.c.name) & (last.c.step == scalars.c.step)).where(mine)
+    return [Number(row.name, row.step, _value(row.value), row.at) for row in db.execute(query.order_by(scalars.c.name))]
+
+
 def of_run(db: Connection, run_id: str, name: str) -> list[Number]:
     """Give what is kept of a name, by step."""
     mine = (scalars.c.run_id == run_id, scalars.c.name == name)
     rows = db.execute(select(scalars).where(*mine).order_by(scalars.c.step))
     return [Number(name, row.step, _value(row.value), row.at) for row in rows]
+
+
+def newest_at(db: Connection, run_id: str) -> float:
+    """Give the wall time at which a run's newest number was logged; 0 where none was."""
+    found = db.execute(select(func.max(scalars.c.at)).where(scalars.c.run_id == run_id)).scalar()
+    return 0.0 if found is None else float(found)

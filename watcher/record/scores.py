@@ -1,4 +1,4 @@
-"""What scorers said of samples: every score with the identity of the model that gave it."""
+"""What scorers said of samples: every score with the identity of the model that gave it, and of what was masked."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from watcher.names import MAIN
-from watcher.nouns import Score
+from watcher.nouns import Score, masked, unmasked
 from watcher.record import samples, vectors
 from watcher.record.tables import samples as table
 from watcher.record.tables import scores
@@ -26,13 +26,14 @@ def keep_scores(db: Connection, identities: Mapping[str, str], found: Iterable[S
     score.
     """
     found = list(found)
-    digests = _digests(db, {score.sample_id for score in found})
+    known = _known(db, {score.sample_id for score in found})
     good = []
     for score in found:
-        same = score.digest == digests.get(score.sample_id)
+        digest, mask = known.get(score.sample_id, (None, None))
+        same = score.digest == digest
         error = score.error or ("" if same else "changed while it was scored")
         if same and (not error or score.scorer != MAIN):
-            good.append((identities[score.scorer], score))
+            good.append((masked(identities[score.scorer], mask), score))
         elif score.scorer == MAIN and not same and _has_score(db, score.sample_id):
             # Scored again, but its file is gone or another one by now: the old score stays.
             samples.set_state(db, score.sample_id, "scored", score.error or "replaced since it was scored")
@@ -43,8 +44,10 @@ def keep_scores(db: Connection, identities: Mapping[str, str], found: Iterable[S
     _set_scored(db, [score.sample_id for _, score in good if score.scorer == MAIN])
 
 
-def _digests(db: Connection, ids: Collection[int]) -> dict[int, str]:
-    return {row.id: row.digest for row in db.execute(select(table.c.id, table.c.digest).where(table.c.id.in_(ids)))}
+def _known(db: Connection, ids: Collection[int]) -> dict[int, tuple[str, Any]]:
+    """Give samples' digests and masks, by id."""
+    rows = db.execute(select(table.c.id, table.c.digest, table.c.mask).where(table.c.id.in_(ids)))
+    return {row.id: (row.digest, row.mask) for row in rows}
 
 
 def _has_score(db: Connection, sample_id: int) -> bool:
@@ -95,13 +98,13 @@ def send_back(db: Connection, known: Iterable[tuple[Mapping[int, str], Mapping[i
     """Have images scored once more whose newest score is not of the newest model; gives how many they are.
 
     `known` are evaluations: what `samples.scored_in` and `scores_of` say of them. What has no file any more to be
-    scored again keeps the score that it has.
+    scored again keeps the score that it has. What is masked is scored alike each time, so it makes no score odd.
     """
     last, identities = (0.0, 0, ""), dict[int, str]()
     for scored, kept in known:
-        last = max([last, *((row.at, row.id, row.identity) for row in kept.values())])
+        last = max([last, *((row.at, row.id, unmasked(row.identity)) for row in kept.values())])
         renewable = [one for one, reason in scored.items() if not reason]
-        identities |= {one: kept[one].identity if one in kept else "" for one in renewable}
+        identities |= {one: unmasked(kept[one].identity) if one in kept else "" for one in renewable}
     odd = [sample for sample, identity in identities.items() if identity != last[2]]
     for sample in odd:
         samples.set_state(db, sample, "ready", "")

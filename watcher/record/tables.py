@@ -108,6 +108,7 @@ samples = Table(
     Column("reason", String, nullable=False),
     Column("current", Boolean, nullable=False),  # false once a rewritten file took its place
     Column("rewritten", Boolean, nullable=False),  # the same bytes were written again since
+    Column("mask", JSON),  # what is painted over of the tile before it is scored
     Column("by_epoch", Boolean, nullable=False, server_default=false()),
     Index(
         "samples_current",

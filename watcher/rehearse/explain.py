@@ -8,12 +8,13 @@ from typing import Any
 from sqlalchemy import Connection, Row
 
 from watcher.errors import StepError
-from watcher.judge import Rule, point_of, rule_from, rule_text
+from watcher.judge import Rule, rule_from, rule_text
 from watcher.nouns import Evaluation, Run
 from watcher.record import actions, evaluations, judgements, outbox, runs
 from watcher.record.store import Store
 from watcher.rehearse.reading import metrics_read
 from watcher.rehearse.testing import WORDS, Moment, moments
+from watcher.steps.beside import point
 from watcher.view.find import find
 from watcher.yamlfile import nearest
 
@@ -65,7 +66,7 @@ def _unknown_rule(db: Connection, run: Run, rule: str, rules: Mapping[str, Rule]
 def _explained(db: Connection, run: Run, decision: Row[Any], now: Rule | None) -> dict[str, Any]:
     then = _rule_then(decision, now)
     history = _history(db, run, decision)
-    told = moments(then, [point_of(one) for one in history]) if then is not None else []
+    told = moments(then, [point(db, one) for one in history]) if then is not None else []
     at = next(
         (n for n, one in enumerate(history) if (one.attempt, one.step) == (decision.attempt, decision.step)), None
     )
@@ -87,7 +88,7 @@ def _without(db: Connection, run: Run, rule: Rule, step: int | None) -> dict[str
     if not chosen:
         steps = ", ".join(str(one.step) for one in history[-LED:]) or "none yet"
         raise StepError(f"{run.name} has no closed evaluation at step {step}; its last are {steps}", permanent=True)
-    told = moments(rule, [point_of(one) for one in history])
+    told = moments(rule, [point(db, one) for one in history])
     moment = told[chosen[-1]]
     return {
         **_head(run, rule.name, rule, rule.hash, rule),

@@ -13,13 +13,14 @@ from typing import Protocol
 
 from watcher.discover import LAYOUTS
 from watcher.errors import StepError
-from watcher.judge import Point, Rule, Silent, known_metric, point_of
+from watcher.judge import Point, Rule, Silent, known_metric
 from watcher.names import MAIN, RAW, is_trainers, prefix_of
 from watcher.nouns import Run
 from watcher.record import evaluations, runs
 from watcher.record.store import Store
 from watcher.rehearse.curves import Folder, Value, read_folders, values_of
 from watcher.rehearse.reading import NO_CLOCK, companions, judged_by, metrics_read
+from watcher.steps.beside import point
 from watcher.yamlfile import nearest
 
 SHOWN = 6
@@ -85,8 +86,10 @@ class Recorded:
         return ""
 
 
-def recorded(store: Store | None, globs: Sequence[str]) -> list[Recorded]:
-    """Give the recorded runs whose name, id or path fits one of some patterns, such as `flux-*`.
+def recorded(store: Store | None, globs: Sequence[str]) -> Iterator[Recorded]:
+    """Give the recorded runs whose name, id or path fits one of some patterns, such as `flux-*`, one after the other.
+
+    A rule may ask the store for more of an evaluation, so each is to be tried before the next is asked for.
 
     Raises:
         StepError: nothing is recorded, or a pattern fits no run.
@@ -100,7 +103,8 @@ def recorded(store: Store | None, globs: Sequence[str]) -> list[Recorded]:
             if not any(_fits(run, pattern) for run in known):
                 raise StepError(f"no run {pattern!r}; {nearest(pattern, [run.name for run in known])}", permanent=True)
         chosen = [run for run in known if any(_fits(run, pattern) for pattern in globs)]
-        return [Recorded(run, [point_of(one) for one in evaluations.judged(db, run.id)]) for run in chosen]
+        for run in chosen:
+            yield Recorded(run, [point(db, one) for one in evaluations.judged(db, run.id)])
 
 
 def _fits(run: Run, pattern: str) -> bool:

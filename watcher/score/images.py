@@ -80,7 +80,7 @@ def _load(job: Job, prepares: Sequence[Prepare]) -> Picture:
         return Picture(job, "", error=f"cannot be read: {error.strerror}")
     digest = hashlib.sha256(data).hexdigest()
     try:
-        picture = decode(data, job.max_pixels, job.tile)
+        picture = decode(data, job.max_pixels, job.tile, job.mask)
         pixels = tuple(prepare(picture) for prepare in prepares)
         return Picture(job, digest, pixels, health(picture), hashlib.sha256(picture.tobytes()).hexdigest())
     except Exception as error:  # noqa: BLE001 - a decoder may raise anything on broken bytes

@@ -19,6 +19,8 @@ class Job:
     prompt: str
     tile: Tile | None = None
     max_pixels: int = 100_000_000
+    mask: Tile | None = None
+    """What is painted over of the tile, counted from its corner."""
 
 
 @dataclass(frozen=True, slots=True)

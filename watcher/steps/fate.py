@@ -12,18 +12,19 @@ def samples(
 ) -> list[Sample]:
     """Make the samples of a whole file, mostly one, with their prompts as they stand now."""
     if isinstance(outcome, Undecodable):
-        return [_sample(run, layout, file, file.facts, "", prompts, ("undecodable", outcome.reason))]
+        return [_sample(run, place, layout, file, file.facts, "", prompts, ("undecodable", outcome.reason))]
     width, height = outcome.width, outcome.height
     if flaw := layout.flaw(place, file.facts, width, height):
-        return [_sample(run, layout, file, file.facts, outcome.digest, prompts, ("unscorable", flaw))]
+        return [_sample(run, place, layout, file, file.facts, outcome.digest, prompts, ("unscorable", flaw))]
     return [
-        _sample(run, layout, file, facts, outcome.digest, prompts, _fate(layout, prompts.texts.get(facts.key)))
+        _sample(run, place, layout, file, facts, outcome.digest, prompts, _fate(layout, _prompt(file, facts, prompts)))
         for facts in layout.split(place, file.facts, width, height)
     ]
 
 
 def _sample(
     run: Run,
+    place: Place,
     layout: Layout,
     file: FoundFile,
     facts: Facts,
@@ -31,7 +32,7 @@ def _sample(
     prompts: Prompts,
     fate: tuple[SampleState, str],
 ) -> Sample:
-    prompt = prompts.texts.get(facts.key)
+    prompt = _prompt(file, facts, prompts)
     return Sample(
         run_id=run.id,
         step=facts.step,
@@ -50,7 +51,13 @@ def _sample(
         by_epoch=facts.by_epoch,
         again=layout.stamped,
         tile=facts.tile,
+        mask=layout.mask(place, facts, facts.tile),
     )
+
+
+def _prompt(file: FoundFile, facts: Facts, prompts: Prompts) -> str | None:
+    """Give the prompt that a picture bears itself, else that of its key."""
+    return prompts.texts.get(facts.key) if file.prompt is None else file.prompt
 
 
 def _fate(layout: Layout, prompt: str | None) -> tuple[SampleState, str]:

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from watcher.discover import FoundRun, Layout, Prompts, RunSettings, watching
+from watcher.discover import FoundRun, Layout, RunSettings, watching
 from watcher.mounts import Mounts
 from watcher.nouns import Mode, Run, RunState
 from watcher.record import runs, samples
@@ -207,12 +207,13 @@ class Intake:
         watched.vanished = set(look.vanished)
         if look.whole:
             self._keep(watched, look, now)
-        if look.whole or watched.taken != look.prompts.texts:
-            self._find_prompts(watched, look.prompts, now)
+        if look.whole or watched.taken != look.prompts.texts or look.own:
+            self._find_prompts(watched, look, now)
             watched.taken = look.prompts.texts
         watched.closed -= look.closed
         self.news += watched.looks == 0 or watched.expected != look.expected
         watched.expected, watched.files = look.expected, look.files
+        watched.rest, watched.scanned_at = look.rest, look.scanned_at
         watched.settled = not look.whole and not look.vanished and look.due == NEVER
         watched.due = min(watched.due, look.due)
         watched.looks += 1
@@ -231,19 +232,23 @@ class Intake:
         watched.known |= taken
         watched.vanished -= taken.keys()
 
-    def _find_prompts(self, watched: Watched, prompts: Prompts, now: float) -> None:
+    def _find_prompts(self, watched: Watched, look: Look, now: float) -> None:
         """Make samples ready whose prompt has become known since."""
-        if not prompts.texts:
+        if not look.prompts.texts and not look.prompts.own:
             return
         with self._store.read() as db:
             lacking = samples.without_prompt(db, watched.run.id)
-        found = [one for one in lacking if watched.layout.worded(prompts.texts.get(one.key, "")).strip()]
+        texts = {one.id: look.own.get(one.path, look.prompts.texts.get(one.key, "")) for one in lacking}
+        found = [one for one in lacking if watched.layout.worded(texts[one.id]).strip()]
+        if look.prompts.own:
+            given = {one.id for one in found}
+            watched.lacking = [one.path for one in lacking if one.id not in given]
+            watched.due = min(watched.due, now) if watched.looks == 0 and watched.lacking else watched.due
         if not found:
             return
         with self._store.change("find prompts") as db:
-            for sample in found:
-                text = prompts.texts[sample.key]
-                samples.give_prompt(db, sample, text, now, wording(watched.layout, text))
+            for one in found:
+                samples.give_prompt(db, one, texts[one.id], now, wording(watched.layout, texts[one.id]))
 
     def _note(self, folder: Path, kind: str, problem: str) -> None:
         """Remember what is wrong with a folder or its prompts, or that nothing is any more."""

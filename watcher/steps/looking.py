@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from watcher.discover import BY_EPOCH, FoundFile, FoundRun, Layout, Prompts, Watching, is_apart, scan, set_apart
@@ -48,6 +48,12 @@ class Watched:
     """Known files that the last look did not find."""
     closed: set[Path] = field(default_factory=set)
     """Files that their writer has closed since the last look."""
+    rest: Sequence[FoundFile] = ()
+    """What the last scan found and no look has come to yet, oldest first."""
+    scanned_at: float = 0.0
+    """Wall time of that scan."""
+    lacking: Sequence[Path] = ()
+    """Files without a prompt, oldest first, where each may bear its own: one that stands beside it may come later."""
 
     @property
     def every(self) -> float:
@@ -60,7 +66,7 @@ class Look:
     """What a look found; nothing of it is stored yet."""
 
     newest: float = 0.0
-    """Modification time of the newest sample; 0 when there is none."""
+    """Modification time of the newest sample, else when it was begun; 0 when neither is known."""
     woken: bool = False
     """It has output that an archived run did not have when it was first seen."""
     whole: Sequence[tuple[FoundFile, Ready | Undecodable]] = ()
@@ -77,6 +83,12 @@ class Look:
     due: float = float("inf")
     """Wall time at which a file may have become whole."""
     problem: str = ""
+    own: Mapping[Path, str] = field(default_factory=dict)
+    """Prompts that have come beside files which had none."""
+    rest: Sequence[FoundFile] = ()
+    """Files that it did not come to; the next look goes on with them."""
+    scanned_at: float = 0.0
+    """Wall time at which the folder was read."""
 
 
 def look_into(watched: Watched, files: Files, now: float) -> Look:
@@ -113,17 +125,22 @@ def without_step(name: str, files: Iterable[FoundFile]) -> str:
 
 
 def _look(watched: Watched, files: Files, now: float) -> Look:
+    if watched.rest and 0 <= now - watched.scanned_at < watched.every:
+        return _go_on(watched, files, now)
     found = _scan(watched)
     last = max((file.mtime_ns for file in found.values()), default=0) / 1e9
+    last = last or watched.layout.begun(watched.found.place)
     woken = last > watched.run.first_seen - ARCHIVED_AFTER  # far more than any two machines' clocks differ
     if watched.run.state == "archived" and not woken:
         return Look(newest=last, files=found)
     prompts, expected = watched.layout.prompts(watched.found.place), watched.layout.expected(watched.found.place)
+    own = _found_beside(watched)
     if watched.settled and found is watched.files and not watched.closed:
-        return Look(last, woken, files=found, prompts=prompts, expected=expected)
+        return Look(last, woken, files=found, prompts=prompts, expected=expected, own=own)
     present = {file.path for file in found.values()}
     vanished = watched.vanished | (watched.known.keys() - present)
-    whole, looked_at, due = _settled(watched, vanished, list(found.values()), files, now)
+    waiting = list(found.values())
+    whole, looked_at, due = _settled(watched, vanished, waiting, files, now)
     return Look(
         newest=last,
         woken=woken,
@@ -132,10 +149,42 @@ def _look(watched: Watched, files: Files, now: float) -> Look:
         prompts=prompts,
         expected=expected,
         vanished=frozenset(vanished),
-        closed=frozenset(watched.closed & {file.path for file in looked_at}) if watched.closed else frozenset(),
+        closed=_closed(watched, looked_at),
         emptied=bool(present and watched.known and not present & watched.known.keys()),
         due=due,
+        own=own,
+        rest=waiting[len(looked_at) :],
+        scanned_at=now,
     )
+
+
+def _go_on(watched: Watched, files: Files, now: float) -> Look:
+    """Take the next files of the last scan: to read a folder of very many anew for each slice of them takes hours."""
+    whole, looked_at, _ = _settled(watched, watched.vanished, watched.rest, files, now)
+    return Look(
+        woken=True,
+        whole=whole,
+        files=watched.files,
+        prompts=watched.layout.prompts(watched.found.place),
+        expected=watched.layout.expected(watched.found.place),
+        vanished=frozenset(watched.vanished),
+        closed=_closed(watched, looked_at),
+        due=0.0,  # after the last of them the folder is read anew: it may have changed meanwhile
+        rest=watched.rest[len(looked_at) :],
+        scanned_at=watched.scanned_at,
+    )
+
+
+def _closed(watched: Watched, looked_at: Sequence[FoundFile]) -> frozenset[Path]:
+    return frozenset(watched.closed & {file.path for file in looked_at}) if watched.closed else frozenset()
+
+
+def _found_beside(watched: Watched) -> dict[Path, str]:
+    """Give the prompts that have come beside files without one; of very many, a share is asked for at each look."""
+    shares = len(watched.lacking) // RECENT + 1
+    asked = watched.lacking[watched.looks % shares :: shares]
+    found = {path: watched.layout.own_prompt(watched.found.place, path, {}) for path in asked}
+    return {path: prompt for path, prompt in found.items() if prompt is not None}
 
 
 def _scan(watched: Watched) -> dict[str, FoundFile]:
@@ -173,9 +222,17 @@ def _settled(
         if _is_known(watched, file) and file.path not in vanished:  # what is back may be what could not be scored
             continue
         same_clock = watched.watching.every is None
-        outcome = files.look(file, now, closed=file.path in watched.closed, same_clock=same_clock)
+        closed = file.path in watched.closed or file.facts.whole
+        outcome = files.look(file, now, closed=closed, same_clock=same_clock)
         if isinstance(outcome, Waiting):
             due = min(due, outcome.until)
         elif outcome is not None:
-            whole.append((file, outcome))
+            whole.append((_with_prompt(watched, file, outcome), outcome))
     return whole, found, due
+
+
+def _with_prompt(watched: Watched, file: FoundFile, outcome: Ready | Undecodable) -> FoundFile:
+    """Add the prompt that a picture bears itself, as it is in the very bytes that were decoded."""
+    notes = outcome.notes if isinstance(outcome, Ready) else {}
+    prompt = watched.layout.own_prompt(watched.found.place, file.path, notes)
+    return file if prompt is None else replace(file, prompt=prompt)

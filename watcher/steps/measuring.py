@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Row
 
 from watcher.names import MAIN
-from watcher.nouns import EMPTY_PROMPT, Evaluation, Sample
+from watcher.nouns import EMPTY_PROMPT, Evaluation, Sample, unmasked
 from watcher.record import baselines, evaluations, samples, vectors
 from watcher.record.scores import scores_of, send_back, set_health
 from watcher.score import ScoredImage, duplicates, paired_delta, previous_delta, scorer_metrics, summarise
@@ -37,19 +37,23 @@ def one_identity_each(db: Connection, evaluation: Evaluation, scorers: Sequence[
     Odd is an image whose score by the main scorer is of another identity than the newest; what has no file any more
     to be scored again keeps the score that it has. A further scorer, which may fail while the main one goes on, is left
     out unless all images have its score with one identity: a mean over some of the prompts could not be told from one
-    over all.
+    over all. Of images that are masked in different ways the most count, and the others are lost to the evaluation.
     """
     found = {name: scores_of(db, evaluation.id, name) for name in scorers}
     scored = samples.scored_in(db, evaluation.id)
     if MAIN in found and send_back(db, [(scored, found[MAIN])]):
         return None
-    newest = {
-        name: max(scores.values(), key=lambda score: (score.at, score.id)).identity
-        for name, scores in found.items()
-        if scores
-    }
-    whole = {name: all(_identity(found[name].get(one)) == newest[name] for one in scored) for name in newest}
-    return {name: identity for name, identity in newest.items() if whole[name] or name == MAIN}
+    chosen = {name: _chosen(list(scores.values())) for name, scores in found.items() if scores}
+    whole = {name: all(_identity(found[name].get(one)) == chosen[name] for one in scored) for name in chosen}
+    return {name: identity for name, identity in chosen.items() if whole[name] or name == MAIN}
+
+
+def _chosen(scores: Sequence[Row[Any]]) -> str:
+    """Choose the identity that an evaluation is measured by: the newest model's, with the mask of most images."""
+    by_age = sorted(scores, key=lambda score: (score.at, score.id), reverse=True)
+    newest = unmasked(by_age[0].identity)
+    alike = Counter(str(score.identity) for score in by_age if unmasked(score.identity) == newest)
+    return alike.most_common(1)[0][0]
 
 
 def _identity(score: Row[Any] | None) -> str:

@@ -63,6 +63,21 @@ def cannot_stop(run: Run, rules: Sequence[Rule], why: str, spell: int) -> Notice
     )
 
 
+def cannot_do(run: Run, rules: Sequence[Rule], what: str) -> Notice:
+    """Say, once for a run, that no backend of this version can do what rules would do; they alert only."""
+    names = ", ".join(rule.name for rule in rules)
+    return Notice(
+        key=f"{run.id}:{what}",
+        severity="warning" if _enforced(run, rules) else "info",
+        title=f"{run.name}: {what}",
+        text=f"Should {names} fire, you are alerted, and nothing else is done: {what} of this version can. "
+        "Do it in the trainer, or let the rule stop the run (`then: stop`, or `escalate`).",
+        run=run.name,
+        kind="protection",
+        facts={"path": str(run.path), "reason": what, "rules": [rule.name for rule in rules]},
+    )
+
+
 def _enforced(run: Run, rules: Sequence[Rule]) -> bool:
     return any(rule.mode_for(run) == "enforce" for rule in rules)
 

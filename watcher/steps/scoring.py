@@ -152,4 +152,5 @@ class Scoring:
             tile=sample.tile,
             prompt=sample.wording or sample.prompt or "",
             max_pixels=self._max_pixels,
+            mask=sample.mask,
         )

@@ -11,7 +11,7 @@ from watcher.discover import FoundRun, RunSettings, find_runs, watching
 from watcher.judge import Rule, RuleSet, advise
 from watcher.mounts import Mounts
 from watcher.nouns import Run
-from watcher.view.text import counted, plain
+from watcher.view.text import counted, known, plain
 
 
 def check(config: Config, rules: RuleSet) -> Iterator[str]:
@@ -36,14 +36,14 @@ def _targets(config: Config) -> str:
 def _entry(entry: RunSettings, found: Sequence[FoundRun], config: Config) -> Iterator[str]:
     if not found:
         there = Path(entry.path).is_dir() or glob(entry.path)
-        why = "no folder of its own: earlier entries have them" if there else "no folder matches yet"
+        other = "no folder of its own: earlier entries have them, or nothing is written there yet"
+        why = other if there else "no folder matches yet"
         yield f"  {entry.path}: {why}"
     for run in found:
         yield plain(f"  {run.name} ({run.path}): {run.reason if run.layout else 'no layout: ' + run.reason}")
         if run.layout:
             prompts = run.layout.prompts(run.place)
-            named = sum(bool(text) for text in prompts.texts.values())  # the empty prompt is none
-            yield plain(f"    {counted(named, 'prompt')}" + (f"; {prompts.fault}" if prompts.fault else ""))
+            yield plain(f"    {known(prompts.texts, prompts.own)}" + (f"; {prompts.fault}" if prompts.fault else ""))
             yield plain(f"    {watching(run, Mounts())}")
             yield from (plain(f"    {line}") for line in _shown(run, config))
 

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from watcher.errors import StepError
-from watcher.nouns import Evaluation, Run
+from watcher.nouns import Evaluation, Run, unmasked
 from watcher.record import evaluations, runs, samples
 from watcher.record.scores import scores_of
 from watcher.record.store import Store
@@ -112,13 +112,24 @@ def _refuse_unlike(first: Run, others: Sequence[Run], pairs: Mapping[str, Sequen
     seen += [(run, two) for run in others for _, two in pairs[run.id]]
     for (run, one), (other, two) in pairwise(seen):
         if one.identity != two.identity:
-            again = " or ".join(f"`watcher score --again {name}`" for name in dict.fromkeys((run.name, other.name)))
             raise StepError(
                 f"{run.name} at step {one.step} was scored by {one.identity} and {other.name} at step {two.step} by "
-                f"{two.identity}: those are never compared; let the daemon score what is older again with {again}, "
-                "or give --step N, where both were scored by the same model",
+                f"{two.identity}: those are never compared; {_way_out(run, other, one, two)}",
                 permanent=True,
             )
+
+
+def _way_out(run: Run, other: Run, one: Evaluation, two: Evaluation) -> str:
+    if unmasked(one.identity) == unmasked(two.identity):
+        return (
+            "a label is masked in the pictures of one only; give --step N, where both are alike, or let both trainings "
+            "write pictures of the same kind"
+        )
+    again = " or ".join(f"`watcher score --again {name}`" for name in dict.fromkeys((run.name, other.name)))
+    return (
+        f"let the daemon score what is older again with {again}, or give --step N, where both were scored by the same "
+        "model"
+    )
 
 
 def _compared(db: Connection, first: Run, run: Run, pairs: Sequence[Pair]) -> dict[str, Any]:

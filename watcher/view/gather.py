@@ -28,7 +28,7 @@ from watcher.discover import (
 )
 from watcher.errors import ConfigError, StepError
 from watcher.nouns import EMPTY_PROMPT, NO_PROMPT, SampleState, Tile
-from watcher.pictures import size_of
+from watcher.pictures import notes_of, size_of
 
 NO_TRAINER = "it looks like no trainer's output, so pictures were looked for"
 
@@ -53,6 +53,8 @@ class Picture:
     text: bytes = b""
     duplicate_of: str = ""
     """Whose picture it repeats: `prompt KEY`, or `step N`."""
+    mask: Tile | None = None
+    """What is painted over of its tile before it is scored."""
 
     @property
     def unit(self) -> str:
@@ -141,7 +143,16 @@ def _where(file: FoundFile) -> tuple[int, str, str, int]:
 
 
 def _of_run(file: FoundFile, run: FoundRun, layout: Layout, prompts: Prompts) -> Picture:
-    return _picture(file, run.place, layout, file.facts.key, prompts.texts.get(file.facts.key))
+    own = layout.own_prompt(run.place, file.path, _notes(file.path)) if prompts.own else None
+    prompt = prompts.texts.get(file.facts.key) if own is None else own
+    return _picture(file, run.place, layout, file.facts.key, prompt)
+
+
+def _notes(path: Path) -> dict[str, str]:
+    try:
+        return notes_of(path)
+    except Exception:  # noqa: BLE001 - decoders raise anything for a torn file; it is said when it is its turn
+        return {}
 
 
 def _picture(file: FoundFile, place: Place, layout: Layout, key: str, prompt: str | None) -> Picture:

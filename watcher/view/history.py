@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from watcher.clock import clock
-from watcher.names import number_of, place_of
+from watcher.names import LOSS, RAW, number_of, place_of
 from watcher.view.table import table
 from watcher.view.text import number, plain
 
@@ -24,8 +24,15 @@ def evaluations(found: Sequence[dict[str, Any]], console: Console) -> Renderable
     return table(columns, [_evaluation(one, more, further, with_epoch=bool(epochs)) for one in found], console)
 
 
-_MORE = {"vs previous": "clip/delta_previous", "retrieval": "clip/retrieval", "diversity": "clip/diversity"}
+_MORE = {
+    "vs previous": "clip/delta_previous",
+    "retrieval": "clip/retrieval",
+    "diversity": "clip/diversity",
+    "loss": LOSS,
+}
 """Columns that are shown where an evaluation has their metric."""
+NAMED = 5
+"""So many tags of a trainer's that no layout knows are named; the others are counted."""
 
 
 def _evaluation(
@@ -81,6 +88,15 @@ def _image(image: dict[str, Any], further: Sequence[str], more: Sequence[str]) -
     cells = (str(image[name]) for name in more)
     cosines = (number(image.get("others", {}).get(name)) for name in further)
     return (number(image["cosine"]), *cosines, *cells, image["prompt_key"], image["prompt"] or "-", ", ".join(remarks))
+
+
+def logged(found: Sequence[Mapping[str, Any]]) -> str:
+    """Say what the trainer logged last: what all trainers have in common first, of the rest the names."""
+    common = [one for one in found if not one["name"].startswith(RAW)]
+    others = [one["name"] for one in found if one["name"].startswith(RAW)]
+    said = ", ".join(f"{one['name']} {one['value']:.4g} at step {one['step']}" for one in common)
+    more = f"{'; also ' if said else ''}{', '.join(others[:NAMED])}" if others else ""
+    return plain(said + more + (f" and {len(others) - NAMED} more" if len(others) > NAMED else ""))
 
 
 def story(found: dict[str, Any]) -> list[str]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from watcher.names import GRAD_NORM, LEARNING_RATE, LOSS
 from watcher.nouns import Command, Evaluation, Run, SampleState
 from watcher.record.glance import Reader
 
@@ -108,6 +109,31 @@ def _evaluation(row: Any, values: Mapping[str, float]) -> Evaluation:
     found = dict(zip(_EVALUATION, row, strict=True))
     booleans = {name: bool(found[name]) for name in ("history", "complete", "by_epoch")}
     return Evaluation(**{**found, **booleans, "others": json.loads(found["others"]), "metrics": values})
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """What a run's trainer logged last."""
+
+    step: int
+    at: float
+    """Wall time."""
+    numbers: Mapping[str, float]
+    """By metric."""
+
+
+def logged(db: Reader) -> dict[str, Logged]:
+    """Give what the trainers logged last of what layouts know, by run id."""
+    found: dict[str, Logged] = {}
+    last = "SELECT step FROM scalars WHERE run_id = runs.id AND name = ? ORDER BY step DESC LIMIT 1"
+    query = "SELECT run_id, s.step, at, value FROM runs JOIN scalars s ON run_id = runs.id AND s.name = ? "
+    query += f"AND s.step = ({last})"
+    for name in (LOSS, LEARNING_RATE, GRAD_NORM):
+        for run_id, step, at, value in db.exec_driver_sql(query, (name, name)):
+            old = found.get(run_id, Logged(step, at, {}))
+            numbers = {**old.numbers, name: math.nan if value is None else value}
+            found[run_id] = Logged(max(old.step, step), max(old.at, at), numbers)
+    return found
 
 
 def trends(db: Reader, metric: str, last: int) -> dict[str, list[float]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from watcher.discover import Plain
 from watcher.errors import ScoreError
 from watcher.names import MAIN
-from watcher.nouns import EMPTY_PROMPT, Score
+from watcher.nouns import EMPTY_PROMPT, Score, Tile, masked
 from watcher.pictures import size_of
 from watcher.score import Job, Scored, ScoredImage, ScorerSettings, duplicates, score_images, summarise
 from watcher.settle import SettleSettings
@@ -42,7 +43,7 @@ def score_paths(paths: Sequence[Path], prompts: Path | None, settings: ScorerSet
     _mark(groups)
     return {
         "schema_version": SCHEMA_VERSION,
-        "identity": identity,
+        "identity": masked(identity, _usual_mask(pictures)) if identity else "",
         "device": device,
         "layout": ", ".join(sorted({one.layout.name for one in pictures})),
         "problem": "; ".join(found.faults),
@@ -95,7 +96,7 @@ def _jobs(pictures: Sequence[Picture]) -> Iterator[Job]:
     for number, one in enumerate(pictures):
         if _is_usable(one) and one.state == "ready":
             prompt = one.layout.worded(one.prompt or "").strip()
-            yield Job(number, one.file.path, prompt, one.tile, LIMITS.max_pixels)
+            yield Job(number, one.file.path, prompt, one.tile, LIMITS.max_pixels, one.mask)
 
 
 def _is_usable(one: Picture) -> bool:
@@ -113,6 +114,7 @@ def _is_usable(one: Picture) -> bool:
     if flaw := one.layout.flaw(one.place, one.file.facts, width, height):
         return _refuse(one, "unscorable", flaw)
     one.tile = one.tile or one.layout.tile(one.place, one.file.facts, width, height)
+    one.mask = one.layout.mask(one.place, one.file.facts, one.tile)
     return True
 
 
@@ -161,8 +163,15 @@ def _evaluation(which: Which, pictures: Sequence[Picture]) -> dict[str, Any]:
 def _summary(pictures: Sequence[Picture]) -> dict[str, float]:
     odd = [one.state for one in pictures if one.error != EMPTY_PROMPT]
     unscorable, undecodable = odd.count("unscorable"), odd.count("undecodable")
-    scored = [_scored(one, one.unit) for one in pictures if one.state == "scored"]
+    mask = _usual_mask(pictures)
+    scored = [_scored(one, one.unit) for one in pictures if one.state == "scored" and one.mask == mask]
     return summarise(scored, unscorable=unscorable, undecodable=undecodable)
+
+
+def _usual_mask(pictures: Sequence[Picture]) -> Tile | None:
+    """Give the mask of most of the scored pictures: means are over these, as others do not compare with them."""
+    masks = Counter(one.mask for one in pictures if one.state == "scored")
+    return max(masks, key=lambda mask: (masks[mask], mask or ())) if masks else None
 
 
 def _scored(one: Picture, key: str) -> ScoredImage:
@@ -190,6 +199,7 @@ def _image(one: Picture) -> dict[str, Any]:
         "index": facts.index,
         "prompt": one.prompt,
         "tile": one.tile,
+        "mask": one.mask,
         "state": one.state,
         "cosine": one.cosine,
         "health": list(one.health),

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from watcher.errors import StepError
 from watcher.names import MAIN
 from watcher.nouns import Command, Evaluation, Run, Sample
-from watcher.record import actions, evaluations, holds, judgements, runs, samples
+from watcher.record import actions, evaluations, holds, judgements, runs, samples, scalars
 from watcher.record.scores import scores_of
 from watcher.record.store import Store
 from watcher.view.baseline import Against, baseline
@@ -42,11 +42,16 @@ def show(store: Store | None, name: str, step: int | None = None) -> dict[str, A
                 "baseline": baseline(db, run),
                 "unprotected": unprotected(db, run),
             },
+            "trainer": [_number(one) for one in scalars.newest(db, run.id)],
             "evaluations": [_evaluation(db, evaluation, against) for evaluation in _chosen(db, run, step)],
             "decisions": [_decision(row) for row in judgements.of_run(db, run.id)],
             "actions": [_action(command) for command in actions.of_run(db, run.id)],
             "events": [{"kind": e.kind, "text": e.text, "at": e.at} for e in runs.events_of(db, run.id)],
         }
+
+
+def _number(one: scalars.Number) -> dict[str, Any]:
+    return {"name": one.name, "step": one.step, "value": one.value, "at": one.at}
 
 
 def _chosen(db: Connection, run: Run, step: int | None) -> list[Evaluation]:
@@ -108,6 +113,7 @@ def _image(sample: Sample, score: Any, others: Mapping[str, float]) -> dict[str,
         "index": sample.index,
         "prompt": sample.prompt,
         "tile": sample.tile,
+        "mask": sample.mask,
         "state": sample.state,
         "cosine": None if score is None else score.cosine,
         "others": dict(others),

@@ -40,6 +40,7 @@ class _Known:
     watching: Mapping[str, str]
     silent: Collection[str]
     """Runs whose file system does not answer."""
+    logged: Mapping[str, queries.Logged]
 
 
 def status(store: Readable | None, now: float, only: str | None = None, options: str = "") -> dict[str, Any]:
@@ -98,6 +99,7 @@ def _runs(
         among(facts),
         facts.get("watching", {}),
         facts.get("silent", ()),
+        queries.logged(db),
     )
     everything = queries.all_runs(db)
     chosen = everything if only is None else [find(everything, only)]
@@ -110,7 +112,9 @@ def _run(run: Run, known: _Known, now: float) -> dict[str, Any]:
     protection = known.facts.get(f"protection:{run.id}", {})
     images = known.counts.get(run.id, {})
     reason, last_output = known.details[run.id]
-    hold, stopped = _hold(run, known), _is_stopped(run, known)
+    hold, stopped, logged = _hold(run, known), _is_stopped(run, known), known.logged.get(run.id)
+    if last_output is None and logged:
+        last_output = logged.at
     return {
         "id": run.id,
         "name": run.name,
@@ -126,6 +130,8 @@ def _run(run: Run, known: _Known, now: float) -> dict[str, Any]:
         "by_epoch": bool(evaluation and evaluation.by_epoch),
         "age_seconds": None if last_output is None else max(0.0, now - last_output),
         "metrics": dict(evaluation.metrics) if evaluation else {},
+        "trainer": dict(logged.numbers) if logged else {},
+        "trainer_step": logged.step if logged else None,
         "identity": evaluation.identity if evaluation else "",
         "others": dict(evaluation.others) if evaluation else {},
         "trend": known.trends.get(run.id, []),

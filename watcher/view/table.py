@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from watcher.names import number_of
+from watcher.names import IMAGELESS, number_of
 from watcher.view.device import fallback
 from watcher.view.find import STATES
 from watcher.view.lag import lagging
@@ -168,6 +168,8 @@ def _target(target: dict[str, Any]) -> str:
 
 def _of_run(run: dict[str, Any]) -> Iterator[str]:
     yield from (f"{counted(number, 'image')}: {why}" for why, number in run["reasons"].items())
+    if not run["images"] and run["trainer"]:
+        yield _logged(run)
     if run["state"] == "active":
         yield from (*run["unprotected"], *run["notes"])
     for rule in run["rules"]:
@@ -181,13 +183,23 @@ def _of_run(run: dict[str, Any]) -> Iterator[str]:
         yield f"{_deed(run['last_action'])}: {run['last_action']['proof'] or run['last_action']['reason']}"
 
 
+def _logged(run: dict[str, Any]) -> str:
+    """Say what a run without images has instead."""
+    numbers = ", ".join(f"{name} {value:.4g}" for name, value in run["trainer"].items())
+    said = f"{numbers} at step {run['trainer_step']}"
+    if run["layout"] in IMAGELESS:
+        why = f"no images: scalars only, as {run['layout']} makes none"
+        return f"{why}; {said}; rules judge evaluations of images, and so none judges this run"
+    return f"no images yet; {said}"
+
+
 def _cells(run: dict[str, Any]) -> tuple[str, ...]:
     name = run["name"] if run["state"] == "active" else f"{run['name']} ({run['state']})"
     return (
         name + (" HELD" if run["held"] else "") + (" UNPROTECTED" if run["unprotected"] else ""),
         run["layout"],
         run["mode"],
-        "-" if run["step"] is None else number_of(run["step"], by_epoch=run["by_epoch"]),
+        _step(run),
         age(run["age_seconds"]),
         mean(run["metrics"]),
         sparkline(run["trend"]),
@@ -195,6 +207,12 @@ def _cells(run: dict[str, Any]) -> tuple[str, ...]:
         _images(run),
         _deed(run["last_action"]),
     )
+
+
+def _step(run: dict[str, Any]) -> str:
+    """Give the step of the newest evaluation; of a run without images the one that its trainer logged last."""
+    step = run["trainer_step"] if run["step"] is None and not run["images"] else run["step"]
+    return "-" if step is None else number_of(step, by_epoch=run["by_epoch"])
 
 
 def _images(run: dict[str, Any]) -> str:

@@ -50,3 +50,10 @@ def sparkline(values: Sequence[float]) -> str:
 def counted(number: int, noun: str) -> str:
     """Give `1 image`, `2 images`."""
     return f"{number} {noun}" + ("" if number == 1 else "s")
+
+
+def known(prompts: Mapping[str, str], own: str) -> str:
+    """Say which prompts are known: how many by their keys, and where each picture bears its own."""
+    number = sum(bool(text) for text in prompts.values())  # the empty prompt is none
+    parts = [counted(number, "prompt")] if number or not own else []
+    return " and ".join([*parts, f"prompts in {own}"] if own else parts)

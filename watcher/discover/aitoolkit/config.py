@@ -7,6 +7,7 @@ Sources: ai-toolkit, `jobs/process/BaseTrainProcess.py` (`save_training_config`)
 
 from __future__ import annotations
 
+import os
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,9 +17,11 @@ from typing import Any
 
 import yaml
 
+from watcher.discover.running import Running, leads_to, running
 from watcher.launch import LARGEST
 
 CONFIG = "config.yaml"
+YAML = (".yaml", ".yml")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,10 @@ class Config:
 
 def read_config(folder: Path) -> Config | str:
     """Read a run's configuration; where that cannot be done, say why."""
-    path = folder / CONFIG
+    return _read_at(folder / CONFIG)
+
+
+def _read_at(path: Path) -> Config | str:
     try:
         info = path.stat()
         if not stat.S_ISREG(info.st_mode):
@@ -78,6 +84,31 @@ def read_config(folder: Path) -> Config | str:
         return _read(path, info.st_mtime_ns, info.st_size)
     except OSError as error:
         return f"{path} cannot be read: {error.strerror}"
+
+
+def find_config(folder: Path) -> Config | str:
+    """Read a run's configuration, else that which a running job into this folder was started with; or say why not.
+
+    ai-toolkit is told the file by its name alone, and `--name` in place of `[name]` in it (`run.py`).
+    """
+    found = read_config(folder)
+    if isinstance(found, Config):
+        return found
+    process = running(lambda one: _told(one, folder) is not None)
+    return (_told(process, folder) if process else None) or found
+
+
+def _told(process: Running, folder: Path) -> Config | None:
+    for path in process.files:
+        if path.suffix not in YAML or not process.has_read(path):
+            continue
+        config = _read_at(path)
+        name = process.settings.get("name") or process.settings.get("n")
+        if isinstance(config, Config) and (into := config.text("training_folder")):
+            named = config.name.replace("[name]", name or "[name]")
+            if leads_to(process.cwd, f"{into}/{named}", os.path.realpath(folder)):
+                return config
+    return None
 
 
 @lru_cache(maxsize=2**14)

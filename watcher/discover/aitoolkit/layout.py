@@ -8,7 +8,7 @@ from pathlib import Path, PurePath
 from typing import ClassVar
 
 from watcher.discover.aitoolkit.checkpoints import checkpoints
-from watcher.discover.aitoolkit.config import CONFIG, Config, read_config
+from watcher.discover.aitoolkit.config import CONFIG, Config, find_config, read_config
 from watcher.discover.aitoolkit.names import SAMPLES, a_sample, parse_sample
 from watcher.discover.aitoolkit.settings import logging_folder, setup_of
 from watcher.discover.layout import Checkpoint, Facts, Layout, Place, Prompts
@@ -72,14 +72,14 @@ class AiToolkit(Layout):
 
     def dated(self, place: Place, facts: Facts, written_at: float) -> Facts | None:  # noqa: ARG002
         """Give what only `first_sample` has at step 0 a key of its own; `flaw` is for what both have."""
-        config = None if facts.step else read_config(place.folder)
+        config = None if facts.step else find_config(place.folder)
         if not isinstance(config, Config) or facts.key not in config.first_prompts():
             return facts
         return facts if facts.key in config.ambiguous() else replace(facts, key=_FIRST + facts.key)
 
     def flaw(self, place: Place, facts: Facts, width: int, height: int) -> str:  # noqa: ARG002
         """Say where two prompts have one number at step 0; nothing tells their pictures apart."""
-        config = None if facts.step else read_config(place.folder)
+        config = None if facts.step else find_config(place.folder)
         if not isinstance(config, Config) or facts.key not in config.ambiguous():
             return ""
         return (
@@ -91,7 +91,7 @@ class AiToolkit(Layout):
         """Read the user's prompt file, else the configuration as it was at the last start."""
         if place.prompts is not None:
             return read_prompts(place.prompts)
-        config = read_config(place.folder)
+        config = find_config(place.folder)
         if not isinstance(config, Config):
             return Prompts(fault=f"{config}; give `prompts:` for {place.folder}")
         first = {_FIRST + key: text for key, text in config.first_prompts().items()}
@@ -106,21 +106,21 @@ class AiToolkit(Layout):
 
     def expected(self, place: Place) -> int | None:
         """Count the usual prompts of the configuration: each gives one image."""
-        config = read_config(place.folder)
+        config = find_config(place.folder)
         return (len(config.prompts()) or None) if isinstance(config, Config) else None
 
     def checkpoints(self, place: Place) -> list[Checkpoint]:
         """Give what is saved every so many steps, and at the end."""
-        config = read_config(place.folder)
+        config = find_config(place.folder)
         return checkpoints(place.folder, config.name if isinstance(config, Config) else place.folder.name)
 
     def scalar_files(self, place: Place) -> Sequence[Path]:
         """Give the loss log that the UI's jobs keep, and TensorBoard's event files of the last start."""
         config = read_config(place.folder)
-        logs = event_files(logging_folder(config)) if isinstance(config, Config) else []
+        logs = event_files(logging_folder(config, place.folder)) if isinstance(config, Config) else []
         return [*existing(place.folder / LOSS_LOG), *logs]
 
     def setup(self, place: Place) -> Setup:
         """Give what the configuration says."""
-        config = read_config(place.folder)
-        return setup_of(config, self.without) if isinstance(config, Config) else Setup()
+        config = find_config(place.folder)
+        return setup_of(config, place.folder, self.without) if isinstance(config, Config) else Setup()

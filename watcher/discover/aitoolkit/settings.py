@@ -16,13 +16,13 @@ SAVE_EVERY, SAMPLE_EVERY = 1000, 100
 """ai-toolkit's own defaults, in steps."""
 
 
-def setup_of(config: Config, removed: Sequence[str]) -> Setup:
-    """Give what the configuration says; `removed` are words that are taken out of prompts already."""
+def setup_of(config: Config, folder: Path, removed: Sequence[str]) -> Setup:
+    """Give what the configuration of a run says; `removed` are words that are taken out of prompts already."""
     logging = config.section("logging")
     has_wandb = bool(logging.get("use_wandb"))
     return Setup(
         config=config.path,
-        logging_folder=logging_folder(config),
+        logging_folder=logging_folder(config, folder),
         trackers=("tensorboard",) * bool(config.text("log_dir")) + ("wandb",) * has_wandb,
         project=str(logging.get("project_name") or "ai-toolkit") if has_wandb else "",
         run_name=str(logging.get("run_name") or config.name),
@@ -30,12 +30,12 @@ def setup_of(config: Config, removed: Sequence[str]) -> Setup:
     )
 
 
-def logging_folder(config: Config) -> Path | None:
+def logging_folder(config: Config, run: Path) -> Path | None:
     """Give the newest TensorBoard folder, `{log_dir}/{name}_{YYYYmmdd-HHMMSS}`.
 
     A relative `log_dir` counts from ai-toolkit's own folder, which is unknown: what exists near the run counts.
     """
-    named, run = config.text("log_dir"), config.path.parent
+    named = config.text("log_dir")
     for place in (run, *list(run.parents)[:3]) if named else ():
         found = [path for path in _folders(place / named) if re.fullmatch(r"\d{8}-\d{6}", _stamp(path, config.name))]
         if found:

@@ -1,7 +1,7 @@
 """The checkpoints of one training: weights, and states from which it can go on.
 
-Sources: sd-scripts, `train_network.py` (`save_model`, `save_model_hook`); accelerate, `checkpointing.py`, which writes
-the random states last.
+Sources: sd-scripts, `train_network.py` (`save_model`, `save_model_hook`), and musubi-tuner, `training/trainer_base.py`
+(`save_model`), which writes no `train_state.json`; accelerate, `checkpointing.py`, which writes the random states last.
 """
 
 from __future__ import annotations
@@ -42,6 +42,35 @@ def saved_step(place: Place, epoch: int, written_at: float, since: float) -> int
     regular = [step for note in noted if (step := _regular(note, epoch)) is not None]
     steps = set(own or regular)
     return steps.pop() if len(steps) == 1 else None
+
+
+def newest_weights(folder: Path, is_own: Callable[[Mapping[str, str]], bool]) -> str:
+    """Give the name of the newest weights whose notes say that one trainer wrote them; empty when there are none."""
+    try:
+        names = [name for name in sorted(os.listdir(folder)) if name.endswith(".safetensors")]
+    except OSError:
+        return ""
+    own = [name for name in names if is_own(metadata(folder / name) or {})]
+    return max(own, key=lambda name: modified(folder / name) or 0.0, default="")
+
+
+def noted_name(weights: Path) -> str:
+    """Give the `output_name` that weights note; one that is not set is written as `None`."""
+    named = (metadata(weights) or {}).get("ss_output_name", "")
+    return "" if named == "None" else named
+
+
+def noted_start(place: Place) -> float:
+    """Give when the last start began that a training's weights note (wall time); 0 when none does."""
+    return max((_start(metadata(path) or {}) for path, name in _named(place) if not name.state), default=0.0)
+
+
+def _start(noted: Mapping[str, str]) -> float:
+    try:
+        found = float(noted.get("ss_training_started_at", ""))
+    except ValueError:
+        return 0.0
+    return found if math.isfinite(found) else 0.0
 
 
 def _named(place: Place) -> Sequence[tuple[Path, CheckpointName]]:

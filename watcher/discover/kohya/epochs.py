@@ -11,6 +11,7 @@ closes its file. Where TensorFlow's own writer is used over a network, others ma
 image whose epoch has not ended in the file yet is left for later, for `PATIENCE` seconds.
 
 Source: sd-scripts, `train_network.py`: `epoch_logging`, `step_logging` (`accelerator.clock` in older scripts).
+musubi-tuner does the same, `training/trainer_base.py`: `_run_training_loop`.
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from watcher.discover.kohya.training import Training, training
+from watcher.discover.kohya.training import Training
 from watcher.discover.layout import Place
 from watcher.discover.steps import PREFIX, StepClock
 
@@ -35,6 +36,8 @@ PATIENCE = 120.0
 """Seconds for which an image waits for its epoch's end to be seen."""
 STAMP = 14
 """Digits of the time that ends the name of a start's folder."""
+Know = Callable[[Place], Training]
+"""Puts together what is known of a training."""
 
 
 def counts_steps(tag: str) -> bool:
@@ -71,8 +74,8 @@ def event_files(known: Training) -> list[EventFile]:
 class EpochSteps:
     """The ends of one training's epochs, read as far as they are asked for."""
 
-    def __init__(self, place: Place) -> None:
-        self._place = place
+    def __init__(self, place: Place, know: Know) -> None:
+        self._place, self._know = place, know
         self._seen_until = -math.inf
         self._files: list[EventFile] = []
         self._clocks: dict[Path, tuple[EventFile | None, StepClock]] = {}
@@ -112,7 +115,7 @@ class EpochSteps:
         own times, as this machine's clock may be another.
         """
         if written_at > self._seen_until:
-            self._files, self._seen_until = event_files(training(self._place)), written_at
+            self._files, self._seen_until = event_files(self._know(self._place)), written_at
         near = [one for one in self._files if one.start - SLACK <= written_at <= one.changed + LONGEST]
         return [(one, clock) for one in near if (clock := self._clock(one)).last > -math.inf]
 
@@ -125,9 +128,9 @@ class EpochSteps:
 
 
 @lru_cache(maxsize=1024)
-def epoch_steps(folder: Path, stream: str) -> EpochSteps:
+def epoch_steps(folder: Path, stream: str, know: Know) -> EpochSteps:
     """Give the ends of a training's epochs; the same object for the same training."""
-    return EpochSteps(Place(folder, stream))
+    return EpochSteps(Place(folder, stream), know)
 
 
 def _starts(base: Path, prefix: str) -> Iterator[Path]:

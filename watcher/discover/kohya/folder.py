@@ -6,15 +6,17 @@ Listings are kept while the folder's own modification time stands still.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from watcher.discover.kohya.names import is_musubi_sample, parse_config, parse_sample
+from watcher.discover.kohya.names import SampleName, parse_config, parse_musubi_sample, parse_sample
 from watcher.launch import file_settings
 
 SAMPLES = "sample"
+Reads = Callable[[str], SampleName | None]
+"""Reads a sample's name as one trainer writes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,18 +29,16 @@ class Config:
     settings: Mapping[str, str]
 
 
-def newest_samples(folder: Path) -> Mapping[str, Path]:
+def newest_samples(folder: Path, reads: Reads = parse_sample) -> Mapping[str, Path]:
     """Give the newest sample of each training, by its `output_name`; the time in the names decides."""
     place = folder / SAMPLES
     changed = _changed(place)
-    return {} if changed is None else {stream: place / name for stream, name in _samples(place, changed)}
+    return {} if changed is None else {stream: place / name for stream, name in _samples(place, reads, changed)}
 
 
 def has_musubi_samples(folder: Path) -> bool:
     """Tell whether musubi-tuner has sampled here: its folders are like those of sd-scripts but for these names."""
-    place = folder / SAMPLES
-    changed = _changed(place)
-    return changed is not None and _has_musubi(place, changed)
+    return bool(newest_samples(folder, parse_musubi_sample))
 
 
 def configs(folder: Path) -> Sequence[Config]:
@@ -56,26 +56,27 @@ def _changed(folder: Path) -> int | None:
         return None
 
 
-@lru_cache(maxsize=1024)
-def _samples(folder: Path, _changed_ns: int) -> tuple[tuple[str, str], ...]:
+@lru_cache(maxsize=2048)
+def _samples(folder: Path, reads: Reads, _changed_ns: int) -> tuple[tuple[str, str], ...]:
     newest: dict[str, tuple[str, str]] = {}
-    for name in _listed(folder):
-        if sample := parse_sample(name):
+    for name in listed(folder):
+        if sample := reads(name):
             newest[sample.stream] = max(newest.get(sample.stream, ("", "")), (sample.stamp, name))
     return tuple((stream, name) for stream, (_, name) in sorted(newest.items()))
 
 
 @lru_cache(maxsize=1024)
-def _has_musubi(folder: Path, _changed_ns: int) -> bool:
-    return any(is_musubi_sample(name) for name in _listed(folder))
-
-
-@lru_cache(maxsize=1024)
 def _config_names(folder: Path, _changed_ns: int) -> tuple[str, ...]:
-    return tuple(name for name in _listed(folder) if parse_config(name))
+    return tuple(name for name in listed(folder) if parse_config(name))
 
 
-def _listed(folder: Path) -> list[str]:
+def shown_names(names: list[str]) -> str:
+    """Give the first few `output_name`s for people."""
+    shown = [name or "a training without output_name" for name in names[:3]]
+    return ", ".join(shown) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def listed(folder: Path) -> list[str]:
     """Give the names in a folder; those that are not UTF-8 cannot be written down and are nobody's."""
     try:
         names = os.listdir(folder)

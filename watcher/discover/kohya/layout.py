@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path, PurePath
 from typing import ClassVar
 
-from watcher.discover.kohya.checkpoints import checkpoints, saved_step
+from watcher.discover.kohya.checkpoints import checkpoints, newest_weights, noted_name, saved_step
+from watcher.discover.kohya.dating import changed, dated
 from watcher.discover.kohya.epochs import epoch_steps
-from watcher.discover.kohya.folder import SAMPLES, configs, has_musubi_samples, newest_samples
+from watcher.discover.kohya.folder import SAMPLES, configs, has_musubi_samples, newest_samples, shown_names
 from watcher.discover.kohya.names import parse_sample
 from watcher.discover.kohya.prompts import read_kohya_prompts
-from watcher.discover.kohya.settings import logging_folder, setup_of
+from watcher.discover.kohya.settings import NUMBERS, logging_folder, setup_of
 from watcher.discover.kohya.training import find_prompts, training
 from watcher.discover.layout import Checkpoint, Facts, Layout, Place, Prompts
-from watcher.discover.safetensors import metadata
 from watcher.discover.scalars.gather import event_files
 from watcher.discover.wording import unweighted
-from watcher.names import GRAD_NORM, LEARNING_RATE, LOSS
 from watcher.nouns import Setup
 
 
@@ -41,16 +37,12 @@ class Kohya(Layout):
 
     name: ClassVar[str] = "kohya"
     stamped: ClassVar[bool] = True
-    numbers: ClassVar[Mapping[str, str]] = {
-        **dict.fromkeys(("loss/current", "loss"), LOSS),
-        **dict.fromkeys(("lr/unet", "lr/network", "lr/transformer", "lr/group0"), LEARNING_RATE),
-        "norm/avg_grad_norm": GRAD_NORM,
-    }
+    numbers: ClassVar[Mapping[str, str]] = NUMBERS
 
     def detect(self, folder: Path) -> str:
         """Recognise the folder by samples named as sd-scripts does, a GUI's configuration, or weights it notes."""
         if samples := newest_samples(folder):
-            return f"has samples of {_listed(list(samples))} in {SAMPLES}/"
+            return f"has samples of {shown_names(list(samples))} in {SAMPLES}/"
         if has_musubi_samples(folder):
             return ""
         if found := configs(folder):
@@ -80,17 +72,7 @@ class Kohya(Layout):
 
     def dated(self, place: Place, facts: Facts, written_at: float) -> Facts | None:
         """Give the step of an epoch, where it is known; None while it may be known in a moment."""
-        if not facts.epoch:
-            return facts
-        epoch, ends = int(facts.epoch), epoch_steps(place.folder, place.stream)
-        step = ends.find(epoch, written_at)
-        if step is None:
-            step = _saved_step(place, epoch, written_at, _changed(place.folder))
-        if step is None and ends.is_late(epoch, written_at):
-            return None
-        if step is None:
-            step = ends.last(written_at)
-        return facts if step is None else replace(facts, step=step, by_epoch=False)
+        return dated(place, facts, written_at, training, _saved_step)
 
     def prompts(self, place: Place) -> Prompts:
         """Read the user's prompt file, else the one that the training samples by, with sd-scripts' numbers."""
@@ -108,7 +90,7 @@ class Kohya(Layout):
 
     def checkpoints(self, place: Place) -> list[Checkpoint]:
         """Give the weights and states of this training alone that are whole."""
-        return checkpoints(place, epoch_steps(place.folder, place.stream).find)
+        return checkpoints(place, epoch_steps(place.folder, place.stream, training).find)
 
     def scalar_files(self, place: Place) -> Sequence[Path]:
         """Give the event files of the last start; none where they could be another training's."""
@@ -119,20 +101,13 @@ class Kohya(Layout):
         return setup_of(training(place))
 
 
-def _begun(place: Place) -> float:
-    times = [_time(config.path) for config in configs(place.folder) if config.stream == place.stream]
-    return max(times, default=0.0)
-
-
-@lru_cache(maxsize=2**15)
-def _saved_step(place: Place, epoch: int, written_at: float, _changed_ns: int) -> int | None:
-    """Give what checkpoints say; they are looked at again for an image once there are others."""
+def _saved_step(place: Place, epoch: int, written_at: float) -> int | None:
     return saved_step(place, epoch, written_at, _begun(place))
 
 
-def _listed(names: list[str]) -> str:
-    shown = [name or "a training without output_name" for name in names[:3]]
-    return ", ".join(shown) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+def _begun(place: Place) -> float:
+    times = [_time(config.path) for config in configs(place.folder) if config.stream == place.stream]
+    return max(times, default=0.0)
 
 
 def _samples(settings: Mapping[str, str]) -> bool:
@@ -141,31 +116,14 @@ def _samples(settings: Mapping[str, str]) -> bool:
 
 def _own_weights(folder: Path) -> str:
     """Give the name of the newest weights in which sd-scripts noted itself; musubi-tuner names its files alike."""
-    found = [path for path in _weights(folder) if "ss_sd_scripts_commit_hash" in (metadata(path) or {})]
-    return max(found, key=_time).name if found else ""
+    return newest_weights(folder, lambda noted: "ss_sd_scripts_commit_hash" in noted)
 
 
 def _weights_of(folder: Path) -> str:
     """Give the `output_name` that the newest weights note; sd-scripts writes an unset one as `None`."""
     own = _own_weights(folder)
-    named = (metadata(folder / own) or {}).get("ss_output_name", "") if own else ""
-    return "" if named == "None" else named
-
-
-def _weights(folder: Path) -> list[Path]:
-    try:
-        return [folder / name for name in sorted(os.listdir(folder)) if name.endswith(".safetensors")]
-    except OSError:
-        return []
+    return noted_name(folder / own) if own else ""
 
 
 def _time(path: Path) -> float:
-    return _changed(path) / 1e9
-
-
-def _changed(path: Path) -> int:
-    """Give a path's modification time in nanoseconds; 0 when it is gone."""
-    try:
-        return path.stat().st_mtime_ns
-    except OSError:
-        return 0
+    return changed(path) / 1e9

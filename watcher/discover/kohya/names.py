@@ -1,13 +1,15 @@
-"""The names that sd-scripts and its GUIs give to samples, checkpoints and configurations.
+"""The names that sd-scripts, musubi-tuner and their GUIs give to samples, checkpoints and configurations.
 
 Sources: sd-scripts, `library/train_util.py`: `sample_image_inference` (samples), `EPOCH_FILE_NAME`, `STEP_FILE_NAME`
-and their like (checkpoints). kohya_ss, `kohya_gui/lora_gui.py` (configurations).
+and their like (checkpoints). kohya_ss, `kohya_gui/lora_gui.py` (configurations). musubi-tuner,
+`training/trainer_base.py`: `sample_image_inference`; `hv_generate_video.py`: `save_images_grid`;
+`kandinsky5_train_network.py`: `sample_images`.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from watcher.discover.layout import Facts
@@ -21,7 +23,10 @@ _SAMPLE = re.compile(rf"{_NAME}{_STEP}_{_INDEX}_{_STAMP}{_SEED}\.png", re.DOTALL
 """A seed is written without leading zeros: that tells `..._42.png` from musubi-tuner's `..._000.png`."""
 _OLD_SAMPLE = re.compile(rf"{_NAME}{_STAMP}_{_STEP}_{_INDEX}{_SEED}\.png", re.DOTALL)
 """From February 2023 to February 2024."""
-_MUSUBI = re.compile(rf"{_NAME}{_STEP}_{_INDEX}_{_STAMP}(?:_\d+)?(?:_000\.png|\.mp4)", re.DOTALL)
+_MUSUBI = re.compile(rf"{_NAME}{_STEP}_{_INDEX}_{_STAMP}{_SEED}(?:_000\.png|(?P<video>\.mp4))", re.DOTALL)
+"""The number of the frame follows, which is 0 for a picture. No number of sd-scripts' is written like that."""
+_KANDINSKY = re.compile(r"sample_(?P<step>\d{6}|[1-9]\d{6,17})_(?P<index>\d{2}|[1-9]\d{2,17})\.png")
+"""Its videos of the same name are left out: their first frame is the picture."""
 _KINDS = "lora|dreambooth|finetune|textual_inversion|leco|anima_lllite"
 _TOML = re.compile(rf"config_(?:{_KINDS})-(?P<day>\d{{8}})-(?P<time>\d{{6}})\.toml")
 _JSON = re.compile(r"(?P<name>.+)_(?P<day>\d{8})-(?P<time>\d{6})\.json", re.DOTALL)
@@ -31,13 +36,14 @@ _UNNAMED = {"step": "at", "epoch": "epoch", "last": "last"}
 
 @dataclass(frozen=True, slots=True)
 class SampleName:
-    """What a sample's name says; `stamp` is local time, `YYYYmmddHHMMSS`."""
+    """What a sample's name says; `stamp` is local time, `YYYYmmddHHMMSS`, empty where a name has none."""
 
     stream: str
     step: int | None
     epoch: int | None
     index: int
     stamp: str
+    is_video: bool = False
 
     @property
     def facts(self) -> Facts:
@@ -51,15 +57,20 @@ class SampleName:
 def parse_sample(name: str) -> SampleName | None:
     """Read a sample's name in today's form, or in that of 2023."""
     match = _SAMPLE.fullmatch(name) or _OLD_SAMPLE.fullmatch(name)
-    if match is None:
-        return None
+    return _sample(match) if match else None
+
+
+def parse_musubi_sample(name: str) -> SampleName | None:
+    """Read the name of a musubi-tuner's sample, picture or video; Kandinsky 5's has neither `output_name` nor time."""
+    if match := _MUSUBI.fullmatch(name):
+        return replace(_sample(match), is_video=match["video"] is not None)
+    match = _KANDINSKY.fullmatch(name)
+    return SampleName("", int(match["step"]), None, int(match["index"]), "") if match else None
+
+
+def _sample(match: re.Match[str]) -> SampleName:
     step, epoch = (int(match[group]) if match[group] else None for group in ("step", "epoch"))
     return SampleName(match["name"] or "", step, epoch, int(match["index"]), match["stamp"])
-
-
-def is_musubi_sample(name: str) -> bool:
-    """Tell musubi-tuner's names: a frame number follows, or it is a video."""
-    return _MUSUBI.fullmatch(name) is not None
 
 
 @dataclass(frozen=True, slots=True)

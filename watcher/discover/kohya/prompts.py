@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import json
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,33 +21,33 @@ FORMATS = (".txt", ".toml", ".json")
 _BOM = "\ufeff"
 
 
-def read_kohya_prompts(path: Path) -> Prompts:
-    """Read a prompt file as sd-scripts does; a prompt's key is its number among the prompts, from 0.
+def read_kohya_prompts(path: Path, trainer: str = "sd-scripts") -> Prompts:
+    """Read a prompt file as sd-scripts and musubi-tuner do; a prompt's key is its number among the prompts, from 0.
 
     A `.json` object of key to text, which sd-scripts does not know, is read as everywhere else. A file that cannot
     be read gives a fault.
     """
     try:
-        return Prompts(_numbered(_texts(path)), path)
+        return Prompts(_numbered([_text(one) for one in entries(path)]), path)
     except _OtherFormatError:
         return read_prompts(path)
     except OSError as error:
         return Prompts(source=path, fault=f"prompt file {path} cannot be read: {error.strerror}")
     except (ValueError, TypeError, KeyError, RecursionError) as error:
-        return Prompts(source=path, fault=f"prompt file {path} is not usable by sd-scripts: {error}")
+        return Prompts(source=path, fault=f"prompt file {path} is not usable by {trainer}: {error}")
 
 
 def text_prompts(text: str) -> dict[str, str]:
     """Give the prompts of a `.txt` file's text by their number."""
-    return _numbered(_from_lines(text))
+    return _numbered([_text(line) for line in _lines(text)])
 
 
-class _OtherFormatError(Exception):
+class _OtherFormatError(ValueError):
     """A file that is not sd-scripts' own."""
 
 
-def _texts(path: Path) -> list[str]:
-    """Give the prompts in their order.
+def entries(path: Path) -> list[Any]:
+    """Give what a prompt file says of each prompt, in their order: a text with its flags, or an object of fields.
 
     Raises:
         OSError: the file cannot be read.
@@ -56,22 +57,22 @@ def _texts(path: Path) -> list[str]:
     text = path.read_text(encoding="utf-8")
     if path.suffix == ".toml":
         shared = tomllib.loads(text.removeprefix(_BOM))["prompt"]
-        return [_text({**shared, **subset}) for subset in shared["subset"]]
+        return [{**shared, **subset} for subset in shared["subset"]]
     if path.suffix != ".json":
-        return _from_lines(text)
+        return list(_lines(text))
     data = json.loads(text.removeprefix(_BOM))
     if isinstance(data, dict):
         raise _OtherFormatError
-    return [_text(one) for one in data]
+    return list(data)
 
 
-def _from_lines(text: str) -> list[str]:
+def _lines(text: str) -> Iterator[str]:
     """Leave out blank lines and those whose very first character is `#`: ` # so` is a prompt.
 
     A byte order mark is such a character to sd-scripts: it makes a prompt of a comment in the first line.
     """
     lines = io.StringIO(text, newline=None)  # as in a text file, any of \n, \r\n and \r ends a line
-    return [_cut(line.strip()).removeprefix(_BOM) for line in lines if line.strip() and not line.startswith("#")]
+    return (line.strip().removeprefix(_BOM) for line in lines if line.strip() and not line.startswith("#"))
 
 
 def _text(entry: Any) -> str:

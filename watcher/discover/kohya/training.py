@@ -10,8 +10,9 @@ from pathlib import Path
 
 from watcher.discover.kohya.folder import SAMPLES, Config, configs, newest_samples
 from watcher.discover.kohya.prompts import FORMATS, read_kohya_prompts, text_prompts
-from watcher.discover.kohya.running import Running, running
+from watcher.discover.kohya.running import running
 from watcher.discover.layout import Place, Prompts
+from watcher.discover.running import Running
 
 GUI_PROMPTS = "prompt.txt"
 """In the sample folder: kohya_ss writes it anew at every start, whichever training of the folder that is of."""

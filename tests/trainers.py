@@ -1,0 +1,31 @@
+"""Stand-ins for trainers that run: processes with a trainer's command line and working folder, which do nothing."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from watcher.discover.running import LASTS
+
+IDLE = "import sys\nprint('up', flush=True)\nsys.stdin.read()\n"
+
+
+@contextmanager
+def started(cwd: Path, script: str, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a script of this name from a folder, and wait until what was known of processes before is forgotten."""
+    (cwd / script).parent.mkdir(parents=True, exist_ok=True)
+    (cwd / script).write_text(IDLE)
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    process = subprocess.Popen([sys.executable, script, *arguments], cwd=cwd, **pipes)  # type: ignore[call-overload]
+    try:
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(LASTS)
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
