@@ -138,6 +138,12 @@ def test_the_keys_of_rules_explain_are_those_of_the_page(world: World) -> None:
     assert keys(found) - VALUES == documented("rules explain") - VALUES - words
 
 
+def test_the_keys_of_rules_list_are_those_of_the_page() -> None:
+    found = here("rules", "list", "--json").json
+    listed = keys(found) | keys(found["metrics"])
+    assert listed == documented("rules list") - {"null", "higher", "lower"}
+
+
 def test_the_keys_of_init_are_those_of_the_page(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     (world.folder / "out" / "flux" / "validation_images").mkdir(parents=True)
     found = here("init", world.folder / "out", "--json", "-c", world.folder / "new" / "watcher.yaml").json

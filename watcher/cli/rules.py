@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from watcher.cli import backtest, explain
-from watcher.cli.common import JsonOption, print_json
+from watcher.cli.common import JsonOption, console, print_json
 
 app = typer.Typer(help="Check, test and try rules, and explain what they decided.", no_args_is_help=True)
 
@@ -49,6 +49,30 @@ def run_tests(
         for line in lines(tested):
             typer.echo(line)
     raise typer.Exit(0 if found["ok"] else 1)
+
+
+@app.command("list")
+def list_all(as_json: JsonOption = False) -> None:
+    """List what rules can be made of: metrics with their ranges, conditions and actions with their keys."""
+    from watcher.rehearse.listing import document, parts
+
+    found = document()
+    if as_json:
+        print_json(found)
+        return
+    out: Any = console()
+    for part in parts(found, out):
+        out.print(part, soft_wrap=isinstance(part, str), markup=False, highlight=False)
+
+
+@app.command("schema")
+def schema() -> None:
+    """Print the JSON Schema of rule files, by which editors complete and check them."""
+    import json
+
+    from watcher.judge import json_schema
+
+    typer.echo(json.dumps(json_schema(), indent=2))
 
 
 def files_of(given: Sequence[Path], what: str = "rule files") -> list[Path]:

@@ -1,10 +1,12 @@
 """Rules: read from YAML, judged over closed evaluations, three-valued throughout."""
 
-from watcher.judge.actions import LATER, RunAction, StopAction
+from watcher.judge.actions import ACTIONS, LATER, RunAction, StopAction
 from watcher.judge.advice import advise
 from watcher.judge.condition import Condition
 from watcher.judge.conditions import CONDITIONS, Silent
+from watcher.judge.conditions import KEYS as CONDITION_KEYS
 from watcher.judge.files import RuleSet, load_rules, read_rules
+from watcher.judge.jsonschema import json_schema
 from watcher.judge.metrics import METRICS, Metric
 from watcher.judge.metrics import known as known_metric
 from watcher.judge.metrics import names as metric_names
@@ -16,8 +18,10 @@ from watcher.judge.state import BLIND, State, advance, is_blind, replay
 from watcher.judge.written import rule_from, rule_text, written
 
 __all__ = [
+    "ACTIONS",
     "BLIND",
     "CONDITIONS",
+    "CONDITION_KEYS",
     "LATER",
     "METRICS",
     "ASpan",
@@ -39,6 +43,7 @@ __all__ = [
     "advance",
     "advise",
     "is_blind",
+    "json_schema",
     "known_metric",
     "load_rules",
     "metric_names",

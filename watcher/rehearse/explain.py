@@ -180,7 +180,7 @@ def _action(command: Any) -> dict[str, Any]:
 def _notices(db: Connection, run: Run, decision: Row[Any]) -> Iterator[dict[str, Any]]:
     """Give the notices about a decision and its actions."""
     alert = f"{run.id}:{decision.rule}:{decision.attempt}:{decision.step}:firing:{decision.id}"
-    later = [f"{run.id}:{decision.rule}:{decision.id}:{what}" for what in ("reminder:", "resolved")]
+    later = [f"{run.id}:{decision.rule}:{decision.id}:{what}" for what in ("escalated", "reminder:", "resolved")]
     done = [f"{run.id}:action:{one.id}:" for one in actions.of_decision(db, decision.id)]
     found = [pair for pair in outbox.told(db, alert) if pair[0].key == alert]
     found += [pair for key in (*later, *done) for pair in outbox.told(db, key)]
