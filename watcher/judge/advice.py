@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
+from watcher.judge.chance import MARGIN, RUNS, false_stop
 from watcher.judge.compare import Compare
 from watcher.judge.condition import Condition
 from watcher.judge.logic import Composed, Not
 from watcher.judge.metrics import known
+from watcher.judge.paired import WorseThan
 from watcher.judge.schema import Rule
 from watcher.names import MAIN, is_trainers, prefix_of, scorer_fault, what_of
 
 FEW_PROMPTS = 16
 """With fewer prompts a mean is so noisy that one in five healthy runs is stopped (simulated)."""
+LEAST = 1 / RUNS
+"""A smaller chance than this is not told apart from none."""
 OPENAI_CLIP = "clip-vit-"
 """What OpenAI's CLIP models have in their names; for them it is known what a mean above 0.30 says."""
 
@@ -44,13 +48,49 @@ def _high_threshold(rule: Rule) -> Iterator[str]:
 
 
 def _noisy(rule: Rule) -> Iterator[str]:
-    evaluations = rule.for_.amount if rule.for_.unit == "evaluations" else 2
-    if _stops(rule) and not _counts(rule) and evaluations < (2 if rule.needs.prompts >= FEW_PROMPTS else 3):
+    few = 2 if rule.needs.prompts >= FEW_PROMPTS else 3
+    if _stops(rule) and not _counts(rule) and _in_a_row(rule) < few:
         yield (
-            "stops on little evidence: with 8 prompts and one evaluation a healthy run of 20 evaluations is "
-            "stopped with a chance of .45, with three in a row .19 (32 prompts: .12 and .03); "
-            "use `for: 3 evaluations` or more, and more prompts"
+            f"stops on little evidence: {_chance(rule)}; use `for: 3 evaluations` or more, more prompts "
+            "(`needs: {prompts: 16}`), and `confidence: 0.9` where a mean is compared"
         )
+
+
+def _in_a_row(rule: Rule) -> int:
+    return int(rule.for_.amount) if rule.for_.unit == "evaluations" else 2
+
+
+def _chance(rule: Rule) -> str:
+    """Say how likely a rule is to stop a healthy run, where it is a mean that is compared."""
+    prompts, row = rule.needs.prompts, _in_a_row(rule)
+    over = f"{prompts} prompt{'s' * (prompts != 1)} and {row} in a row"
+    means = [one for one in _thresholds(rule) if what_of(one.metric) == "mean"]
+    if not means:
+        return f"{over} are mostly noise"
+    chance = false_stop(prompts, row, means[0].confidence)
+    what = f"about {100 * chance:.2g}" if chance >= LEAST else f"fewer than {100 * LEAST:g}"
+    return (
+        f"with {over} {what} of 100 healthy runs of 20 evaluations would be stopped (simulated, true mean {MARGIN} "
+        "on the right side of the threshold)"
+    )
+
+
+def _repeated(rule: Rule) -> Iterator[str]:
+    tests = [one for one in rule.when.parts() if isinstance(one, WorseThan)]
+    if _stops(rule) and tests and (_in_a_row(rule) < 3 or any(one.p > 0.01 for one in tests)):
+        yield (
+            f"stops by a test that is repeated at every evaluation: `p: {tests[0].p:g}` is of one of them, and a run "
+            "is wronged more often (docs/rules.md has the rates); use `for: 3 evaluations` or more, and `p: 0.01` or less"
+        )
+
+
+def _unbounded(rule: Rule) -> Iterator[str]:
+    for name, settings in [*rule.actions(), *rule.escalation()]:
+        if name == "scale_lr" and settings["at_most"] is None:
+            yield (
+                "lowers the learning rate without `at_most`: while it fires it does so again and again, until nothing "
+                "is learnt; give for example `at_most: 3`, and a `cooldown`"
+            )
 
 
 def _no_model(rule: Rule) -> Iterator[str]:
@@ -118,4 +158,6 @@ ADVICE: tuple[tuple[str, Callable[[Rule], Iterator[str]]], ...] = (
     ("A6", _no_data),
     ("A7", _wrong_way),
     ("A8", _other_scorer),
+    ("A9", _repeated),
+    ("A10", _unbounded),
 )

@@ -95,12 +95,12 @@ class Compare(OfMetric):
         error, prompts = found.get(f"{scorer}/stderr"), found.get(f"{scorer}/prompts", 0.0)
         if error is None or math.isnan(error) or prompts < 2:
             return None
-        away = _quantile(self.confidence, prompts - 1) * error
+        away = quantile(self.confidence, prompts - 1) * error
         return value + away if self.below is not None else value - away
 
 
 @lru_cache(maxsize=1000)
-def _quantile(confidence: float, freedom: float) -> float:
+def quantile(confidence: float, freedom: float) -> float:
     """Give Student's t; a rule asks for the same few again and again."""
     from scipy.special import stdtrit  # what `scipy.stats.t.ppf` gives, without the second that its import takes
 

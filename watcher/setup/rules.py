@@ -24,14 +24,18 @@ class RuleCopy:
     """`there`: it was there, and is as it comes; `changed`: the user has changed it, so it stays as it is."""
 
 
+ACTIVE = ("abandon-low-clip.yaml",)
+"""The rules that a new configuration begins with; rules/README.md helps to choose among the others."""
+
+
 def ready() -> list[Path]:
-    """Give the rule files that come with the program.
+    """Give the rule files that come with the program, and that a new configuration begins with.
 
     Raises:
         ConfigError: the installation lacks them.
 
     """
-    return sorted(files.packaged("rules").glob("*.yaml"))
+    return sorted(path for path in files.packaged("rules").glob("*.yaml") if path.name in ACTIVE)
 
 
 def copy_rules(beside: Path) -> list[RuleCopy]:
