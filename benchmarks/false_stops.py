@@ -19,7 +19,7 @@ from typing import Any
 import yaml
 
 from benchmarks.common import Figure, parser, report
-from benchmarks.simulated import EVALUATIONS, METRICS, Array, World, cosines, drawn, level
+from benchmarks.simulated import EVALUATIONS, METRICS, Array, Beside, Runs, World, drawn, falling, level, rising
 from watcher.judge import Point, Rule, State, advance, known_metric, written
 from watcher.rehearse.reading import companions, metrics_read
 
@@ -33,6 +33,7 @@ DECIDES = ("when", "after", "for", "needs")
 EVERY = 500
 """Steps between two evaluations."""
 HEALTHY, HOPELESS = level("true mean 0.235", 0.235), level("true mean 0.19", 0.19)
+SAME = level("stays at 0.25", 0.25)
 CLIP = "abandon-low-clip"
 MOST_FALSE, LEAST_HITS = 0.5, 97.5
 """Percent of healthy runs that `abandon-low-clip` may stop, and of hopeless ones that it has to."""
@@ -49,6 +50,8 @@ class Study:
     """Keys of the rule that are replaced."""
     healthy: World = HEALTHY
     hopeless: World = HOPELESS
+    one_in: int = 1
+    """Only one in so many of the runs, where judging takes long."""
 
 
 STUDIES = (
@@ -56,6 +59,11 @@ STUDIES = (
     Study(CLIP, "`confidence: 0.95`", {"when": {"metric": "clip/mean", "below": 0.22, "confidence": 0.95}}),
     Study(CLIP, "without `confidence`", {"when": "clip/mean < 0.22"}),
     Study(CLIP, "without `confidence`, `for: 1 evaluation`", {"when": "clip/mean < 0.22", "for": "1 evaluation"}),
+    Study("regression-from-best", healthy=SAME, hopeless=falling("falls by 0.03 at the 8th", 0.25, 0.03, 7)),
+    Study(
+        "worse-than-base-model", healthy=SAME, hopeless=falling("0.02 below its base model", 0.25, 0.02, 1), one_in=10
+    ),
+    Study("lower-lr-when-stalled", healthy=rising("rises from 0.20 to 0.28", 0.20, 0.28), hopeless=SAME),
 )
 
 
@@ -73,14 +81,15 @@ def read_by(rule: Rule, found: Array) -> dict[str, Any]:
     return {name: METRICS[name](found).tolist() for name in names}
 
 
-def stopped_at(rule: Rule, values: Mapping[str, Any], run: int) -> int | None:
+def fired_at(rule: Rule, runs: Runs, values: Mapping[str, Any], run: int) -> int | None:
     """Judge a run until the rule fires; gives at which evaluation, from 1, or None."""
     first = int(next((gate.amount for gate in rule.after if gate.unit == "steps"), 0))
     state = State()
     for number in range(EVALUATIONS):
         at = 1800.0 * number
         metrics = {name: by_run[run][number] for name, by_run in values.items()}
-        state, _ = advance(rule, state, Point(1, first + EVERY * number, at, at, metrics))
+        beside = Beside(runs.cosines[run], runs.base[run], number, first, EVERY)
+        state, _ = advance(rule, state, Point(1, first + EVERY * number, at, at, metrics, beside=beside))
         if state.state == "firing":
             return number + 1
     return None
@@ -90,10 +99,11 @@ def simulate(study: Study, runs: int, seed: int = SEED) -> dict[str, Any]:
     """Put both worlds' runs through the judge; gives a row of the table."""
     rule = rule_of(study)
     ends: dict[str, list[int]] = {"healthy": [], "hopeless": []}
-    for differences in drawn(runs, seed):
+    for some in drawn(runs, seed):
         for which, world in (("healthy", study.healthy), ("hopeless", study.hopeless)):
-            values = read_by(rule, cosines(differences, world))
-            found = (stopped_at(rule, values, run) for run in range(len(differences)))
+            here = some.of(world)
+            values = read_by(rule, here.cosines)
+            found = (fired_at(rule, here, values, run) for run in range(len(here.base)))
             ends[which] += [one for one in found if one is not None]
     return {
         "rule": study.rule,
@@ -110,9 +120,10 @@ def simulate(study: Study, runs: int, seed: int = SEED) -> dict[str, Any]:
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
     """Lay rows out as they stand in docs/rules.md."""
+    columns = ("rule", "", "runs of each kind", "fires in runs that it is not for", "fires in runs that it is for")
     lines = [
-        "| rule | | fires in healthy runs | fires in hopeless runs | there, usually at evaluation |",
-        "|---|---|---|---|---|",
+        f"| {' | '.join(columns)} | there, usually at evaluation |".replace("|  |", "| |"),
+        "|---|---|---|---|---|---|",
     ]
     lines += [_line(row) for row in rows]
     return "\n".join(lines) + "\n"
@@ -121,7 +132,7 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
 def _line(row: Mapping[str, Any]) -> str:
     usually = "-" if row["usually_at"] is None else f"{row['usually_at']:.0f}"
     return (
-        f"| `{row['rule']}` | {row['what']} | {_percent(row, 'healthy')} ({row['healthy']}) | "
+        f"| `{row['rule']}` | {row['what']} | {row['runs']} | {_percent(row, 'healthy')} ({row['healthy']}) | "
         f"{_percent(row, 'hopeless')} ({row['hopeless']}) | {usually} |"
     )
 
@@ -163,7 +174,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = arguments.parse_args(argv)
     rows = []
     for study in STUDIES:
-        rows.append(simulate(study, QUICK if given.quick else given.runs, given.seed))
+        rows.append(simulate(study, QUICK if given.quick else max(1, given.runs // study.one_in), given.seed))
         print(_line(rows[-1]), flush=True)
     if given.keep:
         keep(rows, given.seed)

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from watcher.judge import Mark, Pairs, Reference
+
 Array = NDArray[np.float64]
 PROMPTS, EVALUATIONS = 24, 20
 BETWEEN, SEEDS = 0.04, 0.02
@@ -23,10 +25,49 @@ CHUNK = 500
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """A kind of run: its true mean at every evaluation."""
+    """A kind of run: its true mean at every evaluation; that of the base model is where it begins."""
 
     name: str
     means: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """Some runs: their cosines, or how these differ from their true means, by run, evaluation and prompt."""
+
+    cosines: Array
+    base: Array
+    """Of the base model, before the first evaluation: by run and prompt."""
+
+    def of(self, world: World) -> Runs:
+        """Give the cosines of these runs in a world."""
+        means = np.asarray(world.means)
+        return Runs(self.cosines + means[None, :, None], self.base + means[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What stands beside an evaluation of a run, for rules that compare with others."""
+
+    cosines: Array
+    """By evaluation and prompt."""
+    base: Array
+    number: int
+    """Which evaluation it is."""
+    first: int
+    every: int
+    """The step of the first evaluation, and how many lie between two."""
+
+    def baseline(self, metric: str) -> Reference | None:
+        """Give the base model's mean; of other metrics nothing."""
+        return Reference(float(self.base.mean()), 0) if metric == "clip/mean" else None
+
+    def pairs(self, scorer: str, mark: Mark) -> Pairs:  # noqa: ARG002 - there is one scorer
+        """Pair the evaluation with the base model's, or with an earlier one."""
+        if mark.kind == "run":
+            return Pairs(lack="there is no other run")
+        then = self.base if mark.kind == "baseline" else self.cosines[(mark.step - self.first) // self.every]
+        return Pairs((self.cosines[self.number] - then).tolist(), mark.kind)
 
 
 def level(name: str, mean: float) -> World:
@@ -39,25 +80,23 @@ def falling(name: str, mean: float, by: float, at: int) -> World:
     return World(name, (mean,) * at + (mean - by,) * (EVALUATIONS - at))
 
 
-def drawn(runs: int, seed: int) -> Iterator[Array]:
-    """Give how cosines differ from their run's true mean, some runs at a time: runs, evaluations, prompts."""
+def rising(name: str, mean: float, to: float) -> World:
+    """Give runs that rise evenly from one mean to another."""
+    return World(name, tuple(float(one) for one in np.linspace(mean, to, EVALUATIONS)))
+
+
+def drawn(runs: int, seed: int) -> Iterator[Runs]:
+    """Draw runs, some at a time."""
     for number, start in enumerate(range(0, runs, CHUNK)):
         rng = np.random.default_rng([seed, number])
         library = rng.normal(0.0, BETWEEN, (CHUNK, 1, PROMPTS))
-        yield (library + rng.normal(0.0, SEEDS, (CHUNK, EVALUATIONS, PROMPTS)))[: runs - start]
-
-
-def cosines(differences: Array, world: World) -> Array:
-    """Give the cosines of runs in a world, by run, evaluation and prompt."""
-    return differences + np.asarray(world.means)[None, :, None]
+        found = library + rng.normal(0.0, SEEDS, (CHUNK, EVALUATIONS, PROMPTS))
+        base = library[:, 0] + rng.normal(0.0, SEEDS, (CHUNK, PROMPTS))
+        yield Runs(found[: runs - start], base[: runs - start])
 
 
 def _stderr(found: Array) -> Array:
     return np.asarray(found.std(axis=-1, ddof=1) / np.sqrt(found.shape[-1]))
-
-
-def _delta(found: Array) -> Array:
-    return np.asarray((found - found[:, :1]).mean(axis=-1))
 
 
 METRICS: Mapping[str, Callable[[Array], Array]] = {
@@ -70,7 +109,5 @@ METRICS: Mapping[str, Callable[[Array], Array]] = {
     "clip/p10": lambda found: np.asarray(np.percentile(found, 10, axis=-1)),
     "clip/prompts": lambda found: np.full(found.shape[:-1], float(found.shape[-1])),
     "clip/images": lambda found: np.full(found.shape[:-1], float(found.shape[-1])),
-    "clip/delta_baseline": _delta,
-    "clip/delta_prompts": lambda found: np.full(found.shape[:-1], float(found.shape[-1])),
 }
-"""The metrics of an evaluation from its cosines, one image a prompt; the baseline is the run's first evaluation."""
+"""The metrics of an evaluation from its cosines, one image a prompt; those of embeddings are not simulated."""

@@ -149,6 +149,16 @@ def test_silence_is_judged_by_how_long_nothing_came_after_an_evaluation(tmp_path
     assert ran(tmp_path, {"step": 100, "rule": "low", "state": "firing"}, rule).status == 1
 
 
+def test_scores_by_prompt_are_compared_and_give_the_mean(tmp_path: Path) -> None:
+    rule = {**RULE, "when": {"metric": "clip/mean", "worse_than": "baseline", "p": 0.05}, "needs": {"prompts": 5}}
+    falls = [f"0.{20 + number} 0.{17 + number}x1" for number in range(6)]
+    expect = {"step": 200, "rule": "low", "state": "firing", "reason": "by prompt -0.0300"}
+    assert ran(tmp_path, {**expect, "verdict": True}, rule, series={}, by_prompt=falls).status == 0
+    assert ran(tmp_path, {**expect, "reason": "clip/mean 0.195"}, rule, series={}, by_prompt=falls).status == 0
+    assert ran(tmp_path, expect, rule, series={}, by_prompt=[*falls[:4], "0.2 _ _", "_ 0.2 0.2"]).status == 1
+    assert ran(tmp_path, expect, rule, series={"clip/mean": "0.2x2"}).status == 1
+
+
 def test_every_fault_of_every_file_is_listed_with_its_line_and_exits_2(tmp_path: Path) -> None:
     path = tmp_path / "tests.yaml"
     (tmp_path / "low.yaml").write_text(yaml.safe_dump({"version": 1, "rules": [{**RULE, "when": "clip/mean < 22"}]}))
@@ -187,6 +197,7 @@ tests:
         ({"series": {"clip/mean": "0.2 x"}}, "'x' is no value"),
         ({"series": {"clip/mean": "0.2x2", "clip/min": "0.1"}}, "clip/mean has 3, clip/min has 1 values"),
         ({"series": {}}, "`series` is empty"),
+        ({"by_prompt": ["0.2"]}, "clip/mean has 2, prompt 1 has 1 values"),
         ({"epochs": "1"}, "`epochs` has 1 values, the series have 2"),
         ({"expect": []}, "is empty"),
         ({"expect": [{"step": 100, "rule": "low"}]}, "expects nothing"),

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from hypothesis import given
 
 from tests.commands import here
 from tests.contract.rooms import ROOT
 from tests.jsonschema import faults
 from tests.unit.test_judge_written import RULES
+from watcher import yamltext
 from watcher.judge import ACTIONS, CONDITIONS, METRICS, load_rules
 from watcher.judge.jsonschema import json_schema
 from watcher.judge.schema import Rule
@@ -38,7 +38,9 @@ def test_every_rule_that_is_valid_is_so_for_an_editor(rule: dict[str, Any]) -> N
 
 @pytest.mark.parametrize("text", [*BLOCKS, *(path.read_text() for path in sorted((ROOT / "rules").glob("*.yaml")))])
 def test_every_rule_of_the_docs_and_every_shipped_one_is_valid_for_an_editor(text: str) -> None:
-    assert list(faults(SCHEMA, yaml.safe_load(text))) == []
+    node = yamltext.compose(Path("rules.yaml"), text)
+    assert node is not None
+    assert list(faults(SCHEMA, yamltext.construct(Path("rules.yaml"), node))) == []
 
 
 @pytest.mark.parametrize(

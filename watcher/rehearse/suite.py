@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from watcher import yamlfile
 from watcher.errors import ConfigError, Fault
@@ -83,8 +83,11 @@ class RuleTest(Part):
     """The epoch of each evaluation, written as a series, for rules with `after: 3 epochs`."""
     incomplete: tuple[int, ...] = ()
     """Steps whose evaluation lacks an image that was expected."""
-    series: dict[str, Annotated[Series, BeforeValidator(_read_series)]]
+    series: dict[str, Annotated[Series, BeforeValidator(_read_series)]] = Field(default_factory=dict)
     """For every metric its values over evaluations."""
+    by_prompt: tuple[Annotated[Series, BeforeValidator(_read_series)], ...] = ()
+    """For every prompt its cosines over evaluations, for `worse_than`; `clip/mean`, `clip/stderr` and `clip/prompts`
+    follow from them, unless they are given."""
     expect: Annotated[tuple[Expectation, ...], AfterValidator(_some)]
     """What rules should say, in any order."""
 
@@ -97,7 +100,7 @@ class RuleTest(Part):
 
     @model_validator(mode="after")
     def _alike(self) -> RuleTest:
-        lengths = {name: len(values) for name, values in self.series.items()}
+        lengths = {name: len(values) for name, values in self._all().items()}
         if not lengths:
             raise ValueError('`series` is empty; write for example `clip/mean: "0.18 0.2x3"`')
         if len(set(lengths.values())) > 1:
@@ -107,10 +110,13 @@ class RuleTest(Part):
             raise ValueError(f"`epochs` has {len(self.epochs)} values, the series have {self.evaluations}")
         return self
 
+    def _all(self) -> dict[str, Series]:
+        return {**self.series, **{f"prompt {number}": one for number, one in enumerate(self.by_prompt, 1)}}
+
     @property
     def evaluations(self) -> int:
         """Give how many evaluations there are."""
-        return len(next(iter(self.series.values())))
+        return len(next(iter(self._all().values())))
 
     @property
     def steps(self) -> range:

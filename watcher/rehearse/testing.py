@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from watcher.judge import Point, Rule, Silent, State, replay
 from watcher.nouns import Verdict
+from watcher.rehearse.by_prompt import ByPrompt, Cosines, cosines, metrics_of
 from watcher.rehearse.reading import companions
 from watcher.rehearse.suite import Expectation, RuleTest, Suite
 
@@ -99,19 +100,27 @@ def quiet(rule: Rule, moment: Moment, seconds: float) -> Moment:
 
 def _points(test: RuleTest) -> list[Point]:
     identity = f"{test.model}@" if test.model else ""
+    scores = {step: cosines(test.by_prompt, number) for number, step in enumerate(test.steps)}
     return [
         Point(
             attempt=1,
             step=step,
             first_at=BEGIN + number * test.takes,
             last_at=BEGIN + number * test.takes,
-            metrics={name: one for name, values in test.series.items() if (one := values[number]) is not None},
+            metrics=_metrics(test, number, scores[step]),
             complete=step not in test.incomplete,
             epoch=test.epochs[number] if test.epochs else None,
             identity=identity,
+            beside=ByPrompt(scores, step) if test.by_prompt else None,
         )
         for number, step in enumerate(test.steps)
     ]
+
+
+def _metrics(test: RuleTest, number: int, scores: Cosines) -> dict[str, float]:
+    followed = metrics_of(scores) if test.by_prompt else {}
+    given = {name: values[number] for name, values in test.series.items()}
+    return {name: one for name, one in {**followed, **given}.items() if one is not None}
 
 
 def _seen(expected: Expectation, rule: Rule, told: Sequence[Moment]) -> tuple[Moment, ...]:
@@ -141,6 +150,6 @@ def _listed(value: object) -> str:
 
 
 def _notes(test: RuleTest, rule: Rule) -> Iterator[str]:
-    lacking = [name for name in companions(rule) if name not in test.series]
+    lacking = [name for name in companions(rule) if name not in test.series and not test.by_prompt]
     if lacking:
         yield f"{rule.name} asks for `confidence`, so it cannot judge without series of {' and '.join(lacking)}"
