@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Row
 
 from watcher.errors import StepError
-from watcher.judge import Rule, rule_from, rule_text
+from watcher.judge import Rule, Silent, rule_from, rule_text
 from watcher.nouns import Evaluation, Run
 from watcher.record import actions, evaluations, judgements, outbox, runs
 from watcher.record.store import Store
@@ -65,7 +65,8 @@ def _unknown_rule(db: Connection, run: Run, rule: str, rules: Mapping[str, Rule]
 
 def _explained(db: Connection, run: Run, decision: Row[Any], now: Rule | None) -> dict[str, Any]:
     then = _rule_then(decision, now)
-    history = _history(db, run, decision)
+    by_clock = then is not None and isinstance(then.when, Silent)
+    history = [] if by_clock else _history(db, run, decision)
     told = moments(then, [point(db, one) for one in history]) if then is not None else []
     at = next(
         (n for n, one in enumerate(history) if (one.attempt, one.step) == (decision.attempt, decision.step)), None
@@ -77,7 +78,9 @@ def _explained(db: Connection, run: Run, decision: Row[Any], now: Rule | None) -
         "led": [] if at is None or then is None else _led(then, told[: at + 1]),
         "done": [_action(one) for one in actions.of_decision(db, decision.id)],
         "told": list(_notices(db, run, decision)),
-        "replay": _replayed(decision, told[at] if told and at is not None else None, then, history),
+        "replay": _by_clock(decision, then)
+        if then is not None and by_clock
+        else _replayed(decision, told[at] if told and at is not None else None, then, history),
     }
 
 
@@ -86,8 +89,9 @@ def _without(db: Connection, run: Run, rule: Rule, step: int | None) -> dict[str
     history = evaluations.judged(db, run.id)
     chosen = [number for number, one in enumerate(history) if step in (None, one.step)]
     if not chosen:
-        steps = ", ".join(str(one.step) for one in history[-LED:]) or "none yet"
-        raise StepError(f"{run.name} has no closed evaluation at step {step}; its last are {steps}", permanent=True)
+        steps = ", ".join(str(one.step) for one in history[-LED:])
+        what = f"at step {step}; its last are {steps}" if history else "yet"
+        raise StepError(f"{run.name} has no closed evaluation {what}", permanent=True)
     told = moments(rule, [point(db, one) for one in history])
     moment = told[chosen[-1]]
     return {
@@ -201,6 +205,14 @@ def _replayed(
     wrong = list(_differences(decision, moment))
     again = [one.step for one in history if one.revision > 1]
     return {"same": not wrong, "differences": wrong, "changed": again if wrong else []}
+
+
+def _by_clock(decision: Row[Any], then: Rule) -> dict[str, Any]:
+    """Judge again how long nothing was written: of that the decision's own numbers are all there is."""
+    assert isinstance(then.when, Silent)
+    verdict = then.when.since(0.0, float(decision.numbers.get("silent", 0.0)))
+    same = bool(verdict.value) and verdict.reason == decision.reason
+    return {"same": same, "differences": [] if same else [f"it says: {verdict.reason}"], "changed": []}
 
 
 def _differences(decision: Row[Any], moment: Moment) -> Iterator[str]:
