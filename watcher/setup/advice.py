@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from watcher.judge import load_rules
+from watcher.nouns import PROMPTS_TO_STOP
 from watcher.setup.files import short
 from watcher.setup.rules import ready
 from watcher.setup.survey import DEFAULT_MODEL, Finding, Survey
 from watcher.steps.looking import ARCHIVED_AFTER
 from watcher.view.text import age, counted, plain
 
-NEEDED = 8
-"""Prompts that a rule that stops runs needs unless it says otherwise."""
 _WAY = (
     ". Give the trainer more prompts, of the same kind and for the whole run: SimpleTuner by `user_prompt_library`, "
     "kohya by more lines in its `--sample_prompts` file, OneTrainer by more samples in its tab `sampling`; "
@@ -66,16 +65,16 @@ def _few(prompts: int, said: str) -> str:
     rules = [f"{name} needs {needed}" for name, needed in _needs().items() if prompts < needed]
     if said:
         return f"Until then the run is `unprotected` ({', '.join(rules)})"
-    unprotected = f"{counted(prompts, 'prompt')}, and rules that stop need {NEEDED}" if prompts < NEEDED else ""
+    of_any = f", and rules that stop need {PROMPTS_TO_STOP}" if prompts < PROMPTS_TO_STOP else ""
     return (
-        f"{unprotected or counted(prompts, 'prompt')} ({', '.join(rules)}): with fewer they stay unknown, and the run "
+        f"{counted(prompts, 'prompt')}{of_any} ({', '.join(rules)}): with fewer they stay unknown, and the run "
         "is `unprotected`"
     )
 
 
 def most_needed() -> int:
     """Give how many prompts it takes for every ready rule that stops to know what it judges."""
-    return max([NEEDED, *_needs().values()])
+    return max([PROMPTS_TO_STOP, *_needs().values()])
 
 
 def _needs() -> dict[str, int]:
