@@ -27,6 +27,7 @@ BENCHMARKS = (
     "scan",
     "judging",
     "false_alarms",
+    "false_stops",
 )
 """In the order in which they run."""
 RESULTS = Path(__file__).parent / "results" / "bench.json"

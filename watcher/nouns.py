@@ -19,6 +19,8 @@ EMPTY_PROMPT = "empty prompt"
 """Reasons of unscorable samples that the path has to tell from others."""
 HOLD = "HOLD"
 """A file of this name in a run's folder vetoes every action on it."""
+PROMPTS_TO_STOP = 8
+"""Prompts; with fewer, rules that stop a run stay unknown unless they ask for less."""
 EvaluationState = Literal["open", "closed", "superseded"]
 Tile = tuple[int, int, int, int]
 """Left, top, right, bottom in pixels."""

@@ -12,7 +12,7 @@ import pytest
 
 from watcher.errors import ConfigError
 from watcher.judge.schema import CAREFUL
-from watcher.nouns import Setup
+from watcher.nouns import PROMPTS_TO_STOP, Setup
 from watcher.record.trackers import TRACKERS
 from watcher.score.devices import Gpu
 from watcher.setup import advice, places
@@ -188,7 +188,7 @@ def test_enough_prompts_are_not_complained_of(tmp_path: Path) -> None:
 
 
 def test_the_number_of_prompts_is_that_of_the_rules(tmp_path: Path) -> None:
-    assert CAREFUL["prompts"] == advice.NEEDED
+    assert CAREFUL["prompts"] == PROMPTS_TO_STOP
     assert advice.most_needed() == 16  # of the ready rule
 
 

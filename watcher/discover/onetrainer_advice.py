@@ -7,9 +7,9 @@ from pathlib import Path
 
 from watcher.discover.layout import Place
 from watcher.discover.onetrainer_config import Config, Samples, configs, definition_file, sample_lists
+from watcher.discover.prompts import too_few
+from watcher.nouns import PROMPTS_TO_STOP
 
-FEW = 8
-"""Prompts; with fewer, rules that stop a run stay unknown unless they ask for less."""
 _NO_EMA = ("", "OFF")
 
 
@@ -25,11 +25,9 @@ def advise(place: Place) -> Iterator[str]:
 
 def _on_samples(samples: Samples, file: Path | None) -> Iterator[str]:
     count = len(samples.active)
-    if count < FEW:
-        yield (
-            f"it samples {'1 prompt' if count == 1 else f'{count} prompts'}, and rules that stop a run want {FEW}: add "
-            f"samples, and switch them on, in OneTrainer's tab `sampling`; they stand in {file or samples.source}"
-        )
+    if count < PROMPTS_TO_STOP:
+        where = f"they stand in {file or samples.source}"
+        yield too_few(count, f"add samples, and switch them on, in OneTrainer's tab `sampling`; {where}")
     if random := sum(one.random_seed for one in samples.active):
         yield (
             f"{random} of its {count} samples have a random seed, so chance moves every curve: switch `random_seed` off"

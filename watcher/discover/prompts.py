@@ -7,6 +7,7 @@ from pathlib import Path
 from watcher.discover.captions import read_captions
 from watcher.discover.layout import Prompts
 from watcher.errors import ConfigError
+from watcher.nouns import PROMPTS_TO_STOP
 
 
 def read_prompts(path: Path) -> Prompts:
@@ -22,6 +23,12 @@ def read_prompts(path: Path) -> Prompts:
     except ConfigError as error:
         return Prompts(source=path, fault=_fault(error))
     return Prompts({str(one.number) if one.name is None else one.name: one.text for one in found}, path)
+
+
+def too_few(count: int, way_out: str, does: str = "it samples") -> str:
+    """Say that a trainer has fewer prompts than a stop needs, and how it gets more."""
+    prompts = "1 prompt" if count == 1 else f"{count} prompts"
+    return f"{does} {prompts}, and rules that stop a run want {PROMPTS_TO_STOP}: {way_out}"
 
 
 def _fault(error: ConfigError) -> str:

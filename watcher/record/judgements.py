@@ -69,8 +69,10 @@ def all_open(db: Connection) -> list[Row[Any]]:
     return list(db.execute(select(decisions).where(decisions.c.resolved_at.is_(None))))
 
 
-def decide(db: Connection, verdict: Verdict, content: str, evaluation: Evaluation, now: float) -> int:
-    """Write down that a rule fires for a run at an evaluation; gives the decision's id."""
+def decide(
+    db: Connection, verdict: Verdict, content: str, evaluation: Evaluation, now: float, rule_text: str = ""
+) -> int:
+    """Write down that a rule, as it is written now, fires for a run at an evaluation; gives the decision's id."""
     new = insert(decisions).values(
         run_id=evaluation.run_id,
         rule=verdict.rule,
@@ -81,6 +83,7 @@ def decide(db: Connection, verdict: Verdict, content: str, evaluation: Evaluatio
         state="firing",
         reason=verdict.reason,
         numbers=dict(verdict.numbers),
+        rule_text=rule_text,
         resolution="",
         at=now,
         told_at=now,

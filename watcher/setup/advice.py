@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from watcher.judge import load_rules
+from watcher.nouns import PROMPTS_TO_STOP
 from watcher.setup.files import short
 from watcher.setup.rules import ready
 from watcher.setup.survey import DEFAULT_MODEL, Finding, Survey
 from watcher.steps.looking import ARCHIVED_AFTER
 from watcher.view.text import age, counted, plain
 
-NEEDED = 8
-"""Prompts that a rule that stops runs needs unless it says otherwise."""
 _WAY = (
     ". Give the trainer more prompts, of the same kind and for the whole run: SimpleTuner by `user_prompt_library`, "
     "kohya by more lines in its `--sample_prompts` file, OneTrainer by more samples in its tab `sampling`; "
@@ -50,7 +49,9 @@ def _grouped(same: Sequence[tuple[str, str]]) -> str:
 def _of_run(finding: Finding) -> Iterator[str]:
     if finding.fault:
         yield finding.fault
-    if finding.prompts == 0 and not finding.fault:
+    if finding.run.layout is not None and not finding.run.layout.has_images:
+        yield "it makes no images, so it is shown by what its trainer logs (docs/scalars.md), and rules judge nothing"
+    elif finding.prompts == 0 and not finding.fault:
         yield "no prompts are known, so nothing can be scored; give `prompts:` at its entry"
     own = next((text for text in finding.setup.advice if _ABOUT_PROMPTS in text), "")
     if 0 < finding.prompts < most_needed():
@@ -64,16 +65,16 @@ def _few(prompts: int, said: str) -> str:
     rules = [f"{name} needs {needed}" for name, needed in _needs().items() if prompts < needed]
     if said:
         return f"Until then the run is `unprotected` ({', '.join(rules)})"
-    unprotected = f"{counted(prompts, 'prompt')}, and rules that stop need {NEEDED}" if prompts < NEEDED else ""
+    of_any = f", and rules that stop need {PROMPTS_TO_STOP}" if prompts < PROMPTS_TO_STOP else ""
     return (
-        f"{unprotected or counted(prompts, 'prompt')} ({', '.join(rules)}): with fewer they stay unknown, and the run "
+        f"{counted(prompts, 'prompt')}{of_any} ({', '.join(rules)}): with fewer they stay unknown, and the run "
         "is `unprotected`"
     )
 
 
 def most_needed() -> int:
     """Give how many prompts it takes for every ready rule that stops to know what it judges."""
-    return max([NEEDED, *_needs().values()])
+    return max([PROMPTS_TO_STOP, *_needs().values()])
 
 
 def _needs() -> dict[str, int]:

@@ -11,6 +11,8 @@ from watcher.setup import files
 
 FOLDER = "rules"
 """Where rules stand, beside the configuration."""
+SCHEMA = "schema.json"
+"""By which editors check and complete rules; the ready ones name it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +39,18 @@ def ready() -> list[Path]:
 
 
 def copy_rules(beside: Path) -> list[RuleCopy]:
-    """Copy the ready rule files into a configuration's folder; what stands there stays.
+    """Copy the ready rule files, and the schema that they name, into a configuration's folder; what is there stays.
 
     Raises:
         ConfigError: the installation lacks them.
         OSError: they cannot be written.
 
     """
-    return list(_copies(beside / FOLDER))
+    copies = list(_copies(beside / FOLDER))
+    schema = beside / FOLDER / SCHEMA
+    if copies and files.read(schema) is None:
+        files.write(schema, (files.packaged("rules") / SCHEMA).read_text(encoding="utf-8"))
+    return copies
 
 
 def _copies(folder: Path) -> Iterator[RuleCopy]:

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Row
 
 from watcher.act import Kept, kept
-from watcher.judge import Rule, State, is_blind
+from watcher.judge import Rule, State, is_blind, rule_text
 from watcher.names import MAIN, prefix_of, scorer_fault
 from watcher.nouns import Command, Evaluation, Run, Verdict
 from watcher.record import actions, judgements, samples
@@ -76,7 +76,7 @@ class Deciding:
     def fire(self, db: Connection, case: Case, now: float) -> None:
         """Decide that a rule fires: write it down, tell it, and plan what it does."""
         said = Verdict(case.rule.name, True, case.state.reason, case.verdict.numbers)
-        decision = judgements.decide(db, said, case.rule.hash, case.at, now)
+        decision = judgements.decide(db, said, case.rule.hash, case.at, now, rule_text(case.rule))
         prefix = prefix_of(case.rule.metric)
         scorer = MAIN if scorer_fault(prefix) else prefix
         lowest = routing.lowest(samples.in_evaluation(db, case.at.id), scores_of(db, case.at.id, scorer))

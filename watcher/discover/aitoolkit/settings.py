@@ -8,10 +8,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from watcher.discover.aitoolkit.config import Config
-from watcher.nouns import Setup
+from watcher.discover.prompts import too_few
+from watcher.nouns import PROMPTS_TO_STOP, Setup
 
-FEW = 8
-"""Prompts; with fewer, rules that stop a run stay unknown unless they ask for less."""
 SAVE_EVERY, SAMPLE_EVERY = 1000, 100
 """ai-toolkit's own defaults, in steps."""
 
@@ -59,11 +58,11 @@ def _advice(config: Config, removed: Sequence[str]) -> Iterator[str]:
     count = len(config.prompts())
     if config.flag("train", "disable_sampling"):
         yield "it generates no samples: set `disable_sampling: false` in its `train:`"
-    elif 0 < count < FEW:
-        yield (
-            f"it samples {count} prompt{'s' * (count > 1)}, and rules that stop a run want {FEW}: add some to its "
-            "`sample:` (UI: Sample Prompts) and start it again, as ai-toolkit reads them only then"
+    elif 0 < count < PROMPTS_TO_STOP:
+        way_out = (
+            "add some to its `sample:` (UI: Sample Prompts) and start it again, as ai-toolkit reads them only then"
         )
+        yield too_few(count, way_out)
     yield from _on_step_0(config)
     yield from _on_wording(config, removed)
     saves, samples = (

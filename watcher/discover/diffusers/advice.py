@@ -10,10 +10,9 @@ from watcher.discover.diffusers.prompts import known_starts, one_prompt
 from watcher.discover.diffusers.starts import Start
 from watcher.discover.diffusers.tiles import is_conditioned, takes_prompts
 from watcher.discover.layout import Place, Prompts
-from watcher.nouns import Setup
+from watcher.discover.prompts import too_few
+from watcher.nouns import PROMPTS_TO_STOP, Setup
 
-FEW = 8
-"""Prompts; with fewer, rules that stop a run stay unknown unless they ask for less."""
 SAVES_EVERY = 500
 """Steps; the scripts' default."""
 
@@ -66,17 +65,14 @@ def _on_prompts(place: Place, start: Start, count: int) -> Iterator[str]:
         return
     if takes_prompts(start) or is_conditioned(start):
         option = "--validation_prompt" if is_conditioned(start) else "--validation_prompts"
-        if 0 < count < FEW:
-            yield (
-                f"it validates with {count} prompt{'s' * (count > 1)}, and rules that stop a run want {FEW}: give"
-                f" `{option}` more, each in quotes"
-            )
+        if 0 < count < PROMPTS_TO_STOP:
+            yield too_few(count, f"give `{option}` more, each in quotes", "it validates with")
     elif start.is_known and not one_prompt(start) and place.prompts is None:
         yield "it generates no samples: start it with `--validation_prompt`"
     elif start.is_known:
         yield (
             "its script validates with a single prompt: that is scored and drawn, but rules that stop a run want"
-            f" {FEW} prompts, and stay unknown unless they ask for less (`needs: {{prompts: 1}}`)"
+            f" {PROMPTS_TO_STOP} prompts, and stay unknown unless they ask for less (`needs: {{prompts: 1}}`)"
         )
     if start.tracker.startswith("instruct-pix2pix") and place.prompts is None:
         yield "its prompt is an order, such as `make it night`: give `prompts:` that describe the result"

@@ -8,8 +8,9 @@ from pathlib import Path
 from watcher.discover.kohya.epochs import EventFile, event_files
 from watcher.discover.kohya.folder import configs
 from watcher.discover.kohya.training import Training, find_prompts
+from watcher.discover.prompts import too_few
 from watcher.names import GRAD_NORM, LEARNING_RATE, LOSS
-from watcher.nouns import Setup
+from watcher.nouns import PROMPTS_TO_STOP, Setup
 
 NUMBERS = {
     **dict.fromkeys(("loss/current", "loss"), LOSS),
@@ -19,8 +20,6 @@ NUMBERS = {
 """Metrics by the tags that sd-scripts and musubi-tuner log them as."""
 USUAL = {"lora": "network_train", "textual_inversion": "textual_inversion"}
 """Projects by the kind of training in the names of the GUI's configurations; `init_trackers` in sd-scripts' scripts."""
-FEW = 8
-"""Prompts; with fewer, rules that stop a run stay unknown unless they ask for less."""
 
 
 def setup_of(known: Training, advice: Iterable[str] | None = None) -> Setup:
@@ -92,9 +91,8 @@ def _advice(known: Training) -> Iterator[str]:
 
 def on_prompts(count: int, way_out: str) -> Iterator[str]:
     """Say that there are too few prompts, and how the trainer gets more."""
-    if 0 < count < FEW:
-        prompts = "1 prompt" if count == 1 else f"{count} prompts"
-        yield f"it samples {prompts}, and rules that stop a run want {FEW}: {way_out}"
+    if 0 < count < PROMPTS_TO_STOP:
+        yield too_few(count, way_out)
 
 
 def _on_sampling(known: Training) -> Iterator[str]:
