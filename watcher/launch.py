@@ -38,14 +38,15 @@ def launch_settings(argv: Sequence[str], cwd: Path) -> dict[str, str]:
     return {**(file_settings(cwd / named) if named else {}), **given}
 
 
-def launch_words(argv: Sequence[str]) -> dict[str, tuple[str, ...]]:
+def launch_words(argv: Sequence[str], script: int = -1) -> dict[str, tuple[str, ...]]:
     """Give all words that follow each option, by its name as in `launch_settings`; under an empty name, those before.
 
-    An option that is given twice has what it was given last.
+    An option that is given twice has what it was given last. Of several scripts the last is the trainer's, as a
+    launcher may be one too; `script` says which where values of the trainer's options may be scripts.
     """
     found: dict[str, tuple[str, ...]] = {"": ()}
     name = ""
-    for part in _own(argv):
+    for part in _own(argv, script):
         if match := _OPTION.fullmatch(part):
             name = match["name"].replace("-", "_")
             found[name] = () if match["value"] is None else (match["value"],)
@@ -77,10 +78,10 @@ def file_settings(path: Path) -> dict[str, str]:
     return {}
 
 
-def _own(argv: Sequence[str]) -> Sequence[str]:
+def _own(argv: Sequence[str], script: int = -1) -> Sequence[str]:
     """Give what follows the script: `accelerate launch --config_file theirs train.py --config_file ours`."""
     scripts = [place for place, part in enumerate(argv) if part.endswith(".py") and not part.startswith("-")]
-    return argv[scripts[-1] + 1 :] if scripts else argv[1:]
+    return argv[scripts[script] + 1 :] if scripts else argv[1:]
 
 
 def _options(parts: Sequence[str]) -> Iterator[tuple[str, str]]:

@@ -17,14 +17,13 @@ from typing import Any
 import yaml
 
 from watcher.discover.diffusers.names import began, event_files, listed
-from watcher.discover.diffusers.running import Running, running
+from watcher.discover.diffusers.running import options, running
 from watcher.discover.events import is_event_file, read
+from watcher.discover.running import SLACK, Running
 
 CONFIG = "hparams.yml"
 LARGEST = 2**20
 """Bytes; no hyperparameters are larger."""
-_SLACK = 2.0
-"""Seconds; the name of an event file holds whole ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +72,7 @@ def start_of(folder: Path, file: Path) -> Start:
     settings, config = _noted(file)
     process = running(folder)
     if process is not None and _writes(process, file):
-        _seen[file] = process.options
+        _seen[file] = options(process.argv)
     return Start(file, settings, config, _seen.get(file, {}))
 
 
@@ -83,7 +82,8 @@ _seen: dict[Path, Mapping[str, Sequence[str]]] = {}
 
 def _writes(process: Running, file: Path) -> bool:
     """Tell whether a process was there when an event file was begun, and began none since."""
-    return process.started <= began(file) + _SLACK and began(file) >= max(_starts_in(file.parent), default=0.0)
+    was_there = 0.0 < process.started_at <= began(file) + SLACK  # the name of an event file holds whole seconds
+    return was_there and began(file) >= max(_starts_in(file.parent), default=0.0)
 
 
 def _starts_in(tracker: Path) -> list[float]:
