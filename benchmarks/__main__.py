@@ -17,7 +17,18 @@ from typing import Any
 
 from benchmarks.common import machine, table
 
-BENCHMARKS = ("throughput", "torchmetrics_clip", "latency", "scaling", "idle", "status", "scan")
+BENCHMARKS = (
+    "throughput",
+    "torchmetrics_clip",
+    "latency",
+    "scaling",
+    "idle",
+    "status",
+    "scan",
+    "judging",
+    "false_alarms",
+    "false_stops",
+)
 """In the order in which they run."""
 RESULTS = Path(__file__).parent / "results" / "bench.json"
 

@@ -29,8 +29,14 @@ COMMON: Mapping[str, Any] = {
 """As `vars(args)` has it in every script."""
 ONE = {**COMMON, "validation_prompt": "a cat", "num_validation_images": 4, "validation_epochs": 50}
 """`train_dreambooth_lora.py` and its kin."""
-WITHIN = {**COMMON, "validation_prompt": "a cat", "num_validation_images": 4, "validation_steps": 100}
-"""`train_dreambooth.py`, `textual_inversion.py`: these validate every so many steps."""
+WITHIN = {
+    **COMMON,
+    "validation_prompt": "a cat",
+    "num_validation_images": 4,
+    "validation_steps": 100,
+    "class_labels_conditioning": None,
+}
+"""`train_dreambooth.py`, which validates every so many steps; it takes `--validation_images` out of what it notes."""
 MANY = {**COMMON, "validation_epochs": 5, "tracker_project_name": "text2image-fine-tune"}
 """`train_text_to_image.py`, which takes its prompts out of what it notes."""
 CONTROL = {**COMMON, "num_validation_images": 4, "validation_steps": 100, "conditioning_image_column": "image"}

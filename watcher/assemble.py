@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from watcher.act import Backend, Checkpoint, Identity, Output, Process, ProcessBackend, Training, Trainings, identify
-from watcher.config import Config, WatchedRun
+from watcher.config import Config, WatchedRun, reload_rules, rule_files
 from watcher.discover import Lookers, Observer
 from watcher.errors import ActError
 from watcher.judge import Rule
@@ -21,13 +22,16 @@ from watcher.settle import Files
 from watcher.steps.acting import Acting
 from watcher.steps.again import Again
 from watcher.steps.closing import Closing
+from watcher.steps.deciding import Deciding
 from watcher.steps.intake import Intake
 from watcher.steps.judging import Judging
 from watcher.steps.mirroring import Mirroring
 from watcher.steps.numbers import Numbers
 from watcher.steps.protecting import Protecting
+from watcher.steps.reloading import Reloading
 from watcher.steps.routing import Routes
 from watcher.steps.scoring import Scoring
+from watcher.steps.silence import Silence
 from watcher.steps.telling import Telling
 
 
@@ -46,13 +50,15 @@ def assemble(
 
     Without `lookers` the loop itself looks into polled runs too; `mounts` stands in for the system's mount table.
     """
-    routes = Routes(config.notify)
+    routes = Routes(config.notify, rules)
+    postman.use(routes.ways)
     intake = Intake(store, config.runs, Files(config.settle), config.mode, observer.watch, mounts, lookers)
     layouts = Layouts(intake)
     scorer.trainings = Trainings(layouts.trainings)
     scoring = Scoring(store, scorer, Together.of(config.scorers).batch_size, config.settle.max_pixels)
     protecting = Protecting(store, routes, rules, layouts.runs, layouts.processes)
     judging = Judging(rules, routes, layouts.checkpoints)
+    silence = Silence(store, Deciding(routes, layouts.checkpoints), rules, layouts.runs, layouts.processes)
     numbers = Numbers(store, lambda: list(intake.watched.values()), lookers)
     closing = Closing(
         store,
@@ -74,12 +80,27 @@ def assemble(
         store, routes, layouts.backend, layouts.checkpoints, per_hour, permits.forbidden, intake.has_answered
     )
     telling = Telling(store, routes, postman, rules)
-    return Pipeline(intake, numbers, scoring, closing, again, protecting, mirroring, acting, telling)
+
+    def adopt(changed: Sequence[Rule]) -> None:
+        for step in (judging, silence, protecting, permits, telling):
+            step.use(changed)
+        closing.look_at(_logged(changed))
+        postman.use(routes.ways)
+
+    files, load = partial(rule_files, config), partial(_load, config)
+    reloading = Reloading(store, routes, files, load, adopt)
+    return Pipeline(
+        reloading, intake, numbers, scoring, closing, again, silence, protecting, mirroring, acting, telling
+    )
+
+
+def _load(config: Config) -> Sequence[Rule]:
+    return reload_rules(config).rules
 
 
 def _logged(rules: Sequence[Rule]) -> tuple[str, ...]:
     """Name the trainers' numbers that evaluations get: of those that no layout knows only what rules look at."""
-    used = [rule.when.metric for rule in rules]
+    used = [metric for rule in rules for metric in rule.when.metrics]
     return tuple(dict.fromkeys([LOSS, LEARNING_RATE, GRAD_NORM, *filter(is_trainers, used)]))
 
 
@@ -88,6 +109,10 @@ class Permits:
 
     def __init__(self, intake: Intake, rules: Sequence[Rule]) -> None:
         self._intake = intake
+        self.use(rules)
+
+    def use(self, rules: Sequence[Rule]) -> None:
+        """Answer by these rules from now on."""
         self._rules = {rule.name: rule for rule in rules}
 
     def forbidden(self, run: Run, rule_name: str) -> str | None:
@@ -99,7 +124,7 @@ class Permits:
             return None
         if rule is None or not rule.matches(watched.run):
             return f"rule {rule_name} is no longer there or no longer for this run"
-        if not any(kind == "stop" for kind, _ in rule.actions()):
+        if not rule.does("stop"):
             return f"rule {rule_name} no longer stops runs"
         return "it is only observed now" if rule.mode_for(watched.run) == "observe" else None
 

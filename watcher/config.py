@@ -185,6 +185,24 @@ def load_config_rules(config: Config) -> RuleSet:
     return rules
 
 
+def rule_files(config: Config) -> list[Path]:
+    """Give the rule files that there are now by the names that the configuration gives."""
+    return _rule_files(config.path, config.rules)
+
+
+def reload_rules(config: Config) -> RuleSet:
+    """Read the rule files again.
+
+    Raises:
+        ConfigError: with every fault; also that a name which the configuration gives fits no file any more.
+
+    """
+    document = yamlfile.Document(config.path, None, {})
+    if faults := _missing_rules(document, config.rules):
+        raise ConfigError(faults=faults)
+    return load_config_rules(config)
+
+
 def state_folder(config: Config) -> Path:
     """Give the folder of the store: `state:`, else systemd's, else the user's."""
     return usual_state() if config.state is None else config.state.resolve()

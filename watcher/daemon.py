@@ -29,10 +29,11 @@ from watcher.discover import Answer, Hint, Lookers, Observer
 from watcher.judge import RuleSet
 from watcher.notify import Delivered, NotDelivered, Postman
 from watcher.pipeline import Pipeline
-from watcher.record import judgements, runs
+from watcher.record import runs
 from watcher.record.lock import locked
 from watcher.record.store import Boundary, Store, open_store
 from watcher.score import Scored, Scorer, ScorerDown
+from watcher.steps.reloading import settle
 
 log = logging.getLogger(__name__)
 TICK = 1.0
@@ -53,7 +54,12 @@ class Stop:
     why: str
 
 
-Message = Hint | Answer | Tick | Stop | Scored | ScorerDown | Delivered | NotDelivered
+@dataclass(frozen=True, slots=True)
+class Reload:
+    """A signal's message: read the rules again."""
+
+
+Message = Hint | Answer | Tick | Stop | Reload | Scored | ScorerDown | Delivered | NotDelivered
 
 
 class Daemon:
@@ -110,11 +116,7 @@ class Daemon:
             runs.set_fact(db, "scorer", {"state": "idle", "reason": ""}, now)
             runs.forget_facts(db, "target:")  # a target that was disabled gets another chance
             runs.forget_facts(db, "tracker:")
-            judgements.forget_states(db, {rule.name: rule.hash for rule in self._rules.rules})
-            hashes = {rule.name: rule.hash for rule in self._rules.rules}
-            for decision in judgements.all_open(db):
-                if decision.hash != hashes.get(decision.rule):
-                    judgements.resolve(db, decision.id, "the rule was changed, or is no longer configured", now)
+            settle(db, self._rules.rules, now)
 
     def _start_timers(self, observer: Observer) -> BackgroundScheduler:
         # The timer's own thread puts ticks on the queue: handing that to another costs more than all the rest of it.
@@ -165,18 +167,28 @@ class Daemon:
                 pipeline.telling.not_delivered(message, now)
             case Stop():
                 self._stop = message
+            case Reload():
+                pipeline.reloading.ask()
             case Tick():
                 pass
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
+        had_terminal = _has_terminal()
+
         def end(number: int, _frame: object) -> None:
             self._queue.put(Stop(signal.Signals(number).name))
 
-        ends = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
+        def reload(number: int, frame: object) -> None:
+            if had_terminal and not _has_terminal():  # the signal says that the terminal was closed
+                end(number, frame)
+            else:
+                self._queue.put(Reload())
+
+        handlers = {signal.SIGTERM: end, signal.SIGINT: end, signal.SIGHUP: reload}
         if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # `nohup`: the terminal may go, the daemon stays
-            ends.remove(signal.SIGHUP)
-        before = {number: signal.signal(number, end) for number in ends}
+            del handlers[signal.SIGHUP]
+        before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
         try:
             yield
         finally:
@@ -217,6 +229,15 @@ class _Heartbeat:
         if self._interval and now - self._last >= self._interval / 2:
             sdnotify.notify("WATCHDOG=1")
             self._last = now
+
+
+def _has_terminal() -> bool:
+    """Tell whether this process has a terminal that is still there."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
 
 
 def _who() -> dict[str, Any]:

@@ -15,7 +15,9 @@ from watcher.steps.intake import Intake
 from watcher.steps.mirroring import Mirroring
 from watcher.steps.numbers import Numbers
 from watcher.steps.protecting import Protecting
+from watcher.steps.reloading import Reloading
 from watcher.steps.scoring import Scoring
+from watcher.steps.silence import Silence
 from watcher.steps.telling import Telling
 
 log = logging.getLogger(__name__)
@@ -27,11 +29,13 @@ REMIND = 60.0
 class Pipeline:
     """The steps of the path, in their order; what each leaves undone, the next pass takes up."""
 
+    reloading: Reloading
     intake: Intake
     numbers: Numbers
     scoring: Scoring
     closing: Closing
     again: Again
+    silence: Silence
     protecting: Protecting
     mirroring: Mirroring
     acting: Acting
@@ -45,11 +49,13 @@ class Pipeline:
         daemon killed anywhere in between goes on from where it was. A step that fails is logged and tried
         again on the next pass; it holds up nothing but itself.
         """
+        self.attempt(self.reloading.advance, now)  # let changed rules take over
         self.attempt(self.intake.advance, now)  # discover runs and settle files: whole samples reach the store
         self.attempt(self.numbers.advance, now)  # take in what the trainers log: loss, learning rate
         self.attempt(self.scoring.advance, now)  # hand waiting samples to the scorer; scores come back as messages
         self.attempt(self.closing.advance, now)  # close whole evaluations: metrics, and what the rules make of them
         self.attempt(self.again.advance, now)  # measure anew what a person wanted scored again
+        self.attempt(self.silence.advance, now)  # judge by the clock what rules say of runs that write nothing
         self.attempt(self.protecting.advance, now)  # see whether what rules would stop could be stopped
         self.attempt(self.acting.advance, now)  # carry out what was decided, and verify it
         self.attempt(self.telling.advance, now)  # deliver notices

@@ -29,7 +29,17 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "wandb": {"mode": "offline"},
     "process": {},
 }
-CONDITION_SETTINGS: dict[str, dict[str, Any]] = {"Compare": {"metric": "clip/mean", "below": 0.2}}
+CONDITION_SETTINGS: dict[str, dict[str, Any]] = {
+    "Compare": {"metric": "clip/mean", "below": 0.2},
+    "WorseBy": {"metric": "clip/mean", "worse_by": "10%"},
+    "Stalls": {"metric": "clip/mean", "stalls": "6 evaluations", "min_gain": 0.003},
+    "WorseThan": {"metric": "clip/mean", "worse_than": "baseline"},
+    "NotFinite": {"metric": "clip/mean"},
+    "Silent": {"silent": "2h"},
+    "AllOf": {"all": ["clip/mean < 0.2"]},
+    "AnyOf": {"any": ["clip/mean < 0.2"]},
+    "Not": {"not": "clip/mean < 0.2"},
+}
 PLUG_INS = (*LAYOUTS, *TARGETS, *TRACKERS, *BACKENDS)
 PARTS: tuple[type[Part], ...] = (*PLUG_INS, *CONDITIONS)
 

@@ -37,10 +37,23 @@ MAY_USE: dict[str, set[str]] = {
     "daemon": {"assemble", "config", "pipeline", "steps"} | ROOMS | BASE,
     "view": {"config", "library", "pictures", "places"} | ROOMS | BASE,
     "setup": {"config", "places", "steps", "view"} | ROOMS | BASE,
+    "rehearse": {"config", "places", "steps", "view"} | ROOMS | BASE,
     "byhand": {"config", "places", "steps", "view"} | ROOMS | BASE,
     "demo": BASE,
     "doctor": {"config", "places", "steps", "view"} | ROOMS | BASE,
-    "cli": {"byhand", "config", "daemon", "demo", "doctor", "library", "places", "setup", "view", "__init__"}
+    "cli": {
+        "byhand",
+        "config",
+        "daemon",
+        "demo",
+        "doctor",
+        "library",
+        "places",
+        "rehearse",
+        "setup",
+        "view",
+        "__init__",
+    }
     | ROOMS
     | BASE,
     "__main__": {"cli"},

@@ -63,6 +63,8 @@ def loaded(folder: Path, *arguments: str) -> set[str]:
         "show run",
         "check",
         "rules check rules.yaml",
+        "rules list",
+        "rules schema",
         "init --dry-run run",
         "service install --user --print",
         "hold run",

@@ -34,6 +34,7 @@ rules:
     for: 3 evaluations
     then: [alert, {stop: {save: "no", delay: 0s, grace: 60s}}]
   - {name: poor, when: clip/mean < 0.5, then: alert, repeat: 5s}
+  - {name: quiet, when: {silent: 2s}}
 """
 MEANS = """
 SELECT evaluations.step, metrics.value FROM metrics
@@ -100,6 +101,18 @@ class Chain:
         wait_gone(scorers)
         check_whole(self.place)
 
+    def changes_rules(self, text: str) -> None:
+        """Change the rules of a daemon that runs, until it dies of that."""
+        rules = self.place.folder / "rules.yaml"
+        rules.write_text(RULES)
+        with self._daemon() as daemon:
+            daemon.wait_ready()
+            rules.write_text(text)
+            wait_for(lambda: daemon.poll() is not None, "it dies of changed rules")
+            assert daemon.poll() == -signal.SIGKILL, daemon.log()
+        rules.write_text(RULES)
+        check_whole(self.place)
+
     def _daemon(self) -> Daemon:
         return self.place.daemon({"CRASH_LEDGER": str(self.ledger)}, command=DRIVER)
 
@@ -137,6 +150,7 @@ def test_killed_at_every_commit_it_still_scores_once_tells_all_and_stops_once(ch
         scores_a_past_again(chain)
         chain.end()
         everything_is_as_it_was(chain)
+        refuses_rules_and_takes_others_over(chain)
         assert again.poll() is None  # what was started after the verified stop is no business of that stop
     missed = {name for name in changes() if not chain.died(name)}
     assert not missed, f"no daemon was killed around these changes: {missed}"
@@ -217,11 +231,21 @@ def scores_a_past_again(chain: Chain) -> None:
     chain.until(lambda: not chain.place.query(waiting), "the order is carried out")
 
 
+def refuses_rules_and_takes_others_over(chain: Chain) -> None:
+    """A daemon that starts has to find right ones, so they are changed while it runs."""
+    for change, text in (
+        ("refuse rules", RULES.replace("0.5", "50")),
+        ("rules", RULES.replace("repeat: 5s", "repeat: 6s")),
+    ):
+        while not chain.died(change):
+            chain.changes_rules(text)
+
+
 def everything_is_as_it_was(chain: Chain) -> None:
     """What is scored again by the same model is the same, and begins nothing."""
     assert set(chain.place.scores().values()) <= {0, 1}
     assert chain.place.query("SELECT rule, kind, state FROM actions") == [("low", "stop", "verified")]
-    assert chain.place.query("SELECT rule, step FROM decisions") == [("poor", 200), ("low", 300)]
+    assert chain.place.query("SELECT rule, step FROM decisions WHERE rule != 'quiet'") == [("poor", 200), ("low", 300)]
     assert [step for step, _ in chain.place.query(MEANS)] == [100, 200, 300, 400]
 
 
@@ -231,7 +255,7 @@ def everything_is_there_once(chain: Chain) -> None:
     assert len(watched) == 4 * 16
     assert {scores[name] for name in watched} == {1}
     assert chain.place.query("SELECT rule, kind, state FROM actions") == [("low", "stop", "verified")]
-    assert chain.place.query("SELECT rule, step FROM decisions") == [("poor", 200), ("low", 300)]
+    assert chain.place.query("SELECT rule, step FROM decisions WHERE rule != 'quiet'") == [("poor", 200), ("low", 300)]
     stored = chain.place.query(MEANS)
     losses = "SELECT step, value FROM scalars WHERE name = 'trainer/loss' ORDER BY step"
     assert chain.place.query(losses) == [(n, pytest.approx(1.0 / n)) for n in LOGGED]

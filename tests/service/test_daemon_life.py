@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import signal
 import stat
+import subprocess
 import sys
 from pathlib import Path
 
@@ -29,7 +31,7 @@ def test_it_is_ready_only_when_all_that_was_there_has_been_taken_in(tmp_path: Pa
         assert place.query("SELECT count(*) FROM samples") == [(len(images),)]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_it_in_order(number: signal.Signals, tmp_path: Path) -> None:
     place = Place(tmp_path)
     with place.daemon() as daemon:
@@ -51,6 +53,43 @@ def test_a_scorer_in_the_midst_of_its_work_ends_with_it(tmp_path: Path) -> None:
         scorer.suspend()
         assert daemon.end() == 0
         wait_for(lambda: not lives(scorer), "the scorer is gone")
+
+
+def test_told_to_it_reads_its_rules_again_and_goes_on(tmp_path: Path) -> None:
+    rules = tmp_path / "rules.yaml"
+    rules.write_text("version: 1\nrules: [{name: low, when: clip/mean < 0.2}]")
+    place = Place(tmp_path, rules=["rules.yaml"])
+    with place.daemon() as daemon:
+        daemon.wait_ready()
+        rules.write_text("version: 1\nrules: [{name: lower, when: clip/mean < 0.1}]")
+        daemon.process.send_signal(signal.SIGHUP)
+        wait_for(daemon.said("rules were read again: lower"), "they are read", daemon)
+        rules.write_text("version: 1\nrules: [{name: lower, when: clip/mean < 10}]")
+        daemon.process.send_signal(signal.SIGHUP)
+        wait_for(daemon.said("changed rules are refused"), "a fault is refused", daemon)
+        assert "did you mean 0.1?" in daemon.log()
+        assert daemon.end() == 0
+
+
+def test_a_terminal_that_is_closed_ends_it(tmp_path: Path) -> None:
+    """SIGHUP says either that the rules are to be read, or that the terminal is gone."""
+    place = Place(tmp_path)
+    terminal, inner = pty.openpty()
+    takes = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
+    command = [sys.executable, "-c", takes, sys.executable, "-m", "watcher", "run", "-c", str(place.config)]
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen(command, stdin=inner, stdout=log, stderr=log, start_new_session=True)
+    os.close(inner)
+    try:
+        wait_for(lambda: (place.state / "watcher.db").exists() and _is_running(place), "it runs")
+    finally:
+        os.close(terminal)
+    assert process.wait(60) == 0
+    assert "stopping: SIGHUP" in (tmp_path / "log").read_text()
+
+
+def _is_running(place: Place) -> bool:
+    return bool(place.query("SELECT 1 FROM facts WHERE key = 'daemon' AND json_extract(value, '$.state') = 'running'"))
 
 
 def test_under_nohup_the_terminal_may_go(tmp_path: Path) -> None:

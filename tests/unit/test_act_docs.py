@@ -11,7 +11,7 @@ import yaml
 from tests.unit.test_docs import blocks
 from watcher.act import ProcessBackend
 from watcher.config import load_config
-from watcher.judge.schema import StopAction
+from watcher.judge import StopAction
 from watcher.nouns import FINAL, HOLD
 
 PAGE = Path(__file__).parents[2] / "docs" / "control.md"

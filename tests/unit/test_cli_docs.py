@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -19,7 +20,7 @@ from watcher.record import runs, scalars
 PAGE = (ROOT / "docs/commands.md").read_text()
 OPEN = {
     *("metrics", "reasons", "numbers", "problems", "summary", "processes", "others", "deltas_baseline", "faults"),
-    *("categories", "logged"),
+    *("categories", "logged", "sent_to"),
 }
 """Values whose keys are names of other things: metrics, reasons, places, scorers, categories."""
 VALUES = {
@@ -111,6 +112,39 @@ def test_the_keys_of_compare_are_those_of_the_page(world: World) -> None:
 def test_the_keys_of_prompts_list_are_those_of_the_page() -> None:
     found = here("prompts", "list", "--json").json
     assert keys(found) == documented("prompts list")
+
+
+def test_the_keys_of_rules_test_are_those_of_the_page(world: World) -> None:
+    test = {
+        "name": "a",
+        "every": "100 steps",
+        "series": {"clip/mean": 0.3},
+        "expect": [{"step": 0, "rule": "low", "state": "firing"}],
+    }
+    (world.folder / "tests.yaml").write_text(json.dumps({"rule_files": ["rules.yaml"], "tests": [test]}))
+    answer = here("rules", "test", world.folder / "tests.yaml", "--json")
+    assert answer.json["files"][0]["tests"][0]["differences"]
+    assert keys(answer.json) == documented("rules test") - {"state", "actions", "verdict"}
+
+
+def test_the_keys_of_rules_backtest_are_those_of_the_page(world: World) -> None:
+    words = ("rules", "backtest", world.folder / "rules.yaml", "--runs", "run", "-c", world.folder / "watcher.yaml")
+    found = here(*words, "--json").json
+    assert found["runs"][0]["results"][0]["first"]
+    assert keys(found) - VALUES == documented("rules backtest") - VALUES
+
+
+def test_the_keys_of_rules_explain_are_those_of_the_page(world: World) -> None:
+    found = here("rules", "explain", "run", "low", "--json", "-c", world.folder / "watcher.yaml").json
+    assert all(found[name] for name in ("decision", "led", "done", "told", "replay"))
+    words = {"true", "false", "unknown"}
+    assert keys(found) - VALUES == documented("rules explain") - VALUES - words
+
+
+def test_the_keys_of_rules_list_are_those_of_the_page() -> None:
+    found = here("rules", "list", "--json").json
+    listed = keys(found) | keys(found["metrics"])
+    assert listed == documented("rules list") - {"null", "higher", "lower"}
 
 
 def test_the_keys_of_init_are_those_of_the_page(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,6 +26,8 @@ from tests.diffusers_logs import (
 )
 from watcher.discover import FoundRun, Place, RunSettings, choose_layout, scan
 from watcher.discover.diffusers import Diffusers
+from watcher.discover.simpletuner import SimpleTuner
+from watcher.view.gather import gather
 
 AT = 1_700_000_000.0
 
@@ -99,10 +101,10 @@ def test_pictures_of_edits_are_told_from_simpletuners(tmp_path: Path) -> None:
     Script(tmp_path / "soon", "instruct-pix2pix-xl", AT, WITHIN).close()
     (tmp_path / "soon" / "validation_images").mkdir()
     assert isinstance(choose_layout("auto", tmp_path / "soon")[0], Diffusers)
+    Image.new("RGB", (8, 8)).save(tmp_path / "soon" / "validation_images" / "step_100_cat_0_8x8.png")
+    assert SimpleTuner().detect(tmp_path / "soon") == "has validation_images/"
     (tmp_path / "theirs" / "validation_images").mkdir(parents=True)
-    theirs, _ = choose_layout("auto", tmp_path / "theirs")
-    assert theirs is not None
-    assert theirs.name == "simpletuner"
+    assert isinstance(choose_layout("auto", tmp_path / "theirs")[0], SimpleTuner)
 
 
 def test_only_whole_checkpoints_count_oldest_first(tmp_path: Path) -> None:
@@ -188,3 +190,16 @@ def test_what_was_found_in_an_event_file_is_given_again_as_it_was(tmp_path: Path
     (first,) = scan(run)
     (again,) = scan(run, {str(first.path): first})
     assert again is first
+
+
+def test_watcher_score_takes_every_tile_and_keeps_what_cannot_be_cut_to_say_so(tmp_path: Path) -> None:
+    script = Script(tmp_path, "dreambooth", AT, WITHIN)
+    script.show("validation", shades(4), 100, AT + 50)
+    script.show("validation", shades(3), 200, AT + 60)
+    script.close()
+    found = gather([tmp_path], None).pictures
+    assert [(one.file.facts.step, one.file.facts.index, one.is_cut) for one in found] == [
+        *((100, number, True) for number in range(4)),
+        (200, 0, False),
+    ]
+    assert all(one.tile is not None for one in found[:4])

@@ -177,6 +177,7 @@ def test_a_picture_of_one_is_not_cut(tmp_path: Path) -> None:
         ("mine", ONE, "a ball", "mine logs 'a ball', and no script"),
         ("dreambooth", {**ONE, "num_validation_images": 3}, "validation", "32x8 does not hold 3 of equal size"),
         ("dreambooth", {**ONE, "num_validation_images": 2}, "validation", "32x8 does not hold 2 of equal size"),
+        ("dreambooth", {**ONE, "num_validation_images": 5}, "validation", "32x8 does not hold 5 of equal size"),
     ],
 )
 def test_what_cannot_be_told_is_never_cut(
@@ -187,6 +188,15 @@ def test_what_cannot_be_told_is_never_cut(
     script.close()
     (flaw,) = flaws(tmp_path)
     assert said in flaw
+
+
+def test_a_script_that_may_have_been_given_other_pictures_is_believed_squares_only(tmp_path: Path) -> None:
+    script = Script(tmp_path, "dreambooth", AT, WITHIN)
+    script.show("validation", shades(3), 100, AT)
+    script.close()
+    (flaw,) = flaws(tmp_path)
+    assert "24x8 does not hold 4" in flaw
+    assert len(table(tmp_path, make(Diffusers, images=3))) == 3
 
 
 def test_a_prompt_file_of_another_length_is_not_believed(tmp_path: Path) -> None:

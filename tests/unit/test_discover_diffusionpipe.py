@@ -117,3 +117,12 @@ def test_a_run_that_had_ended_long_ago_is_archived_and_awake_when_it_goes_on(wor
     world.go(60)
     (shown,) = status(world.store, world.now)["runs"]
     assert (shown["state"], shown["logged_step"]) == ("active", 11)
+
+
+def test_neither_init_nor_doctor_asks_for_prompts_of_what_has_no_images(world: World) -> None:
+    begin(world.folder / "output", world.now - 600)
+    told = here("init", world.folder / "output", "-c", world.folder / "new" / "watcher.yaml").out
+    assert "it makes no images, so it is shown by what its trainer logs" in " ".join(told.split())
+    said = here("doctor", "--offline", "-c", world.folder / "watcher.yaml").out
+    assert "it makes no images, so its numbers are shown and nothing is judged" in " ".join(said.split())
+    assert "prompts are known" not in told + said

@@ -137,6 +137,15 @@ def test_a_folder_that_stood_still_is_not_read_again_for_its_trainings(tmp_path:
     assert layout.streams(tmp_path) == ["cat", "cow"]
 
 
+def test_a_folder_that_has_just_changed_is_read_again_though_its_time_is_the_same(tmp_path: Path) -> None:
+    put(tmp_path, "s/cat_1.png")
+    info = (tmp_path / "s").stat()
+    assert SHARED.streams(tmp_path) == ["cat"]
+    put(tmp_path, "s/dog_1.png")  # within the same tick of a coarse clock
+    os.utime(tmp_path / "s", ns=(info.st_atime_ns, info.st_mtime_ns))
+    assert SHARED.streams(tmp_path) == ["cat", "dog"]
+
+
 def test_a_group_that_takes_in_times_makes_no_run_of_each(tmp_path: Path) -> None:
     put(tmp_path, *(f"s/{number}x_1.png" for number in range(STREAMS + 1)))
     (run,) = find_in(RunSettings(path=str(tmp_path), layout=SHARED))[tmp_path]

@@ -65,7 +65,7 @@ def test_it_writes_where_every_command_looks(home: Path) -> None:
 
 def test_the_rules_are_beside_it(home: Path) -> None:
     here("init", "train/outputs")
-    assert {path.name for path in (usual(home).parent / "rules").iterdir()} == {path.name for path in ready()}
+    assert {path.name for path in (usual(home).parent / "rules").glob("*.yaml")} == {path.name for path in ready()}
     assert "abandon-low-clip: clip/mean < 0.22, then stop; for 2 of 2 runs, enforced for 0" in here("check").out
 
 

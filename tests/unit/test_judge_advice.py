@@ -8,6 +8,7 @@ import pytest
 
 from watcher.judge import Rule, advise
 from watcher.judge.advice import ADVICE
+from watcher.judge.chance import false_stop
 
 CLIP = "openai/clip-vit-large-patch14-336"
 CAREFUL = {
@@ -52,6 +53,18 @@ GIVEN: list[tuple[str, dict[str, Any]]] = [
     ("A1", {"when": "siglip/min < 0.01"}),
     ("A7", {"when": "siglip/mean > 0.05"}),
     ("A8", {"when": "siglip/mean < 0.05"}),
+    ("A1", {"when": {"all": ["clip/mean < 0.2", "clip/min < 0.1"]}}),
+    ("A2", {"when": {"not": "clip/mean > 0.31"}}),
+    ("A3", {"for": "1 evaluation", "when": {"metric": "clip/mean", "worse_by": 0.02}}),
+    ("A3", {"for": "1 evaluation", "then": "alert", "escalate": {"after": "4 evaluations", "then": "stop"}}),
+    ("A4", {"model": None, "when": {"any": ["clip/mean < 0.2", "health/blank > 3"]}}),
+    ("A5", {"after": {}, "when": {"all": ["clip/mean < 0.2", "health/blank < 1"]}}),
+    ("A7", {"when": {"all": ["clip/mean > 0.2"]}}),
+    ("A8", {"when": {"metric": "siglip/mean", "worse_by": 0.05}}),
+    ("A9", {"when": {"metric": "clip/mean", "worse_than": "best"}, "for": "2 evaluations"}),
+    ("A9", {"when": {"any": [{"metric": "clip/mean", "worse_than": "best", "p": 0.05}]}}),
+    ("A10", {"then": {"scale_lr": {"factor": 0.5}}}),
+    ("A10", {"then": "alert", "escalate": {"after": "1h", "then": {"scale_lr": {"factor": 0.5}}}}),
 ]
 NOT_GIVEN: list[tuple[str, dict[str, Any]]] = [
     ("A1", {"when": "clip/min < 0.1", "then": "alert"}),
@@ -76,6 +89,15 @@ NOT_GIVEN: list[tuple[str, dict[str, Any]]] = [
     ("A2", {"when": "siglip/mean < 0.31", "model": None}),
     ("A8", {}),
     ("A8", {"when": "health/blank > 4"}),
+    ("A2", {"when": {"metric": "clip/mean", "worse_by": 0.4}}),
+    ("A4", {"model": None, "when": {"metric": "clip/mean", "worse_by": 0.02}}),
+    ("A5", {"after": {}, "when": {"metric": "trainer/loss", "not_finite": True}}),
+    ("A7", {"when": {"not": "clip/mean > 0.2"}}),
+    ("A7", {"when": {"metric": "clip/mean", "worse_by": 0.02}}),
+    ("A9", {"when": {"metric": "clip/mean", "worse_than": "best"}}),
+    ("A9", {"when": {"metric": "clip/mean", "worse_than": "best"}, "for": "1 evaluation", "then": "alert"}),
+    ("A10", {"then": {"scale_lr": {"factor": 0.5, "at_most": 3}}}),
+    ("A10", {}),
 ]
 
 
@@ -103,6 +125,29 @@ def test_advice_names_the_rule_and_what_to_do_instead() -> None:
     rules = [Rule.model_validate({**CAREFUL, "name": name, "for": "1 evaluation"}) for name in ("a", "b")]
     assert [(code, name) for code, name, _ in advise(rules)] == [("A3", "a"), ("A3", "b")]
     assert "use `for: 3 evaluations` or more" in advise(rules)[0][2]
+
+
+@pytest.mark.parametrize(
+    ("prompts", "row", "confidence", "expected"),
+    [(8, 1, None, 0.45), (8, 3, None, 0.19), (32, 1, None, 0.12), (32, 3, None, 0.03), (4, 1, None, 0.57),
+     (24, 3, 0.9, 0.0016)],
+)  # fmt: skip
+def test_the_chance_of_a_false_stop_is_that_of_the_reference_simulation(
+    prompts: int, row: int, confidence: float | None, expected: float
+) -> None:
+    assert false_stop(prompts, row, confidence) == pytest.approx(expected, abs=0.035)
+
+
+def test_the_chance_is_that_of_the_rule_itself() -> None:
+    def said(**changed: Any) -> str:
+        given = advise([Rule.model_validate({**CAREFUL, "for": "1 evaluation", **changed})])
+        return next(text for code, _, text in given if code == "A3")
+
+    assert "with 8 prompts and 1 in a row about 45 of 100 healthy runs" in said()
+    assert "with 32 prompts and 1 in a row about 12 of 100" in said(needs={"prompts": 32})
+    sure = {"metric": "clip/mean", "below": 0.22, "confidence": 0.9999}
+    assert "fewer than 0.1 of 100 healthy runs" in said(when=sure, needs={"prompts": 32})
+    assert "8 prompts and 1 in a row are mostly noise" in said(when={"metric": "clip/mean", "worse_by": 0.02})
 
 
 def test_advice_against_no_data_names_the_settings() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+from collections.abc import Mapping
 from contextlib import suppress
 
 import pytest
@@ -11,10 +12,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from watcher.judge import Point
+from watcher.judge.condition import Condition, Terms
 from watcher.judge.conditions import CONDITIONS, Compare, parse_sentence
 from watcher.judge.metrics import METRICS
+from watcher.nouns import Verdict
 
 SIGNS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
+
+
+def look(condition: Condition, found: Mapping[str, float]) -> Verdict:
+    """Judge one evaluation with these metrics."""
+    return condition.judge(Point(1, 0, 0, 0, found), Terms()).verdict
+
+
 inside = st.floats(min_value=-1, max_value=1, exclude_min=True, exclude_max=True)
 
 
@@ -28,14 +39,14 @@ def test_a_sentence_is_read_and_written_without_loss(metric: str, sign: str, thr
 
 @given(st.sampled_from(list(SIGNS)), inside, inside | st.just(0.25))
 def test_a_value_is_compared_as_the_sign_says(sign: str, threshold: float, value: float) -> None:
-    found = Compare.model_validate(f"clip/mean {sign} {threshold!r}").judge({"clip/mean": value})
+    found = look(Compare.model_validate(f"clip/mean {sign} {threshold!r}"), {"clip/mean": value})
     assert found.value is SIGNS[sign](value, threshold)
     assert found.numbers["clip/mean"] == value
 
 
 @pytest.mark.parametrize(("sign", "value"), [("<", False), ("<=", True), (">", False), (">=", True)])
 def test_the_threshold_itself_counts_only_with_an_equals_sign(sign: str, value: bool) -> None:
-    assert Compare.model_validate(f"clip/mean {sign} 0.22").judge({"clip/mean": 0.22}).value is value
+    assert look(Compare.model_validate(f"clip/mean {sign} 0.22"), {"clip/mean": 0.22}).value is value
 
 
 @pytest.mark.parametrize("text", ["clip/mean<.22", "  clip/mean  <  0.22  ", "clip/mean < 2.2e-1", "clip/mean < +0.22"])
@@ -103,13 +114,13 @@ def test_the_end_of_a_range_may_be_asked_for(when: str) -> None:
 
 def test_every_metric_can_be_named() -> None:
     for metric in METRICS:
-        assert Compare.model_validate(f"{metric} > 0.5").judge({metric: 0.75}).value is True
+        assert look(Compare.model_validate(f"{metric} > 0.5"), {metric: 0.75}).value is True
 
 
 def test_nothing_and_nan_are_unknown() -> None:
     low = Compare.model_validate("clip/mean < 0.22")
-    assert (low.judge({}).value, low.judge({}).reason) == (None, "clip/mean is missing")
-    assert (low.judge({"clip/mean": math.nan}).value, low.judge({"clip/mean": math.nan}).reason) == (
+    assert (look(low, {}).value, look(low, {}).reason) == (None, "clip/mean is missing")
+    assert (look(low, {"clip/mean": math.nan}).value, look(low, {"clip/mean": math.nan}).reason) == (
         None,
         "clip/mean is NaN",
     )
@@ -125,7 +136,7 @@ TEN = {"clip/mean": 0.2, "clip/stderr": 0.01, "clip/prompts": 10.0}
     [({"below": 0.2139}, True), ({"below": 0.2138}, False), ({"above": 0.1861}, True), ({"above": 0.1862}, False)],
 )
 def test_with_confidence_the_bound_of_the_mean_is_compared(side: dict[str, float], value: bool) -> None:
-    found = Compare.model_validate({**SURE, **side}).judge(TEN)
+    found = look(Compare.model_validate({**SURE, **side}), TEN)
     assert found.value is value
     assert "with 90% confidence (bound 0." in found.reason
     assert found.numbers["bound"] == pytest.approx(0.2 + 0.0138303 * (1 if "below" in side else -1), abs=1e-7)
@@ -136,7 +147,7 @@ def test_with_confidence_the_bound_of_the_mean_is_compared(side: dict[str, float
 )
 def test_with_confidence_a_mean_without_its_error_is_unknown(lacks: dict[str, float | None]) -> None:
     found = {name: value for name, value in {**TEN, **lacks}.items() if value is not None}
-    judged = Compare.model_validate({**SURE, "below": 0.9}).judge(found)
+    judged = look(Compare.model_validate({**SURE, "below": 0.9}), found)
     assert (judged.value, judged.reason) == (None, "clip/mean has no standard error to be sure by")
 
 
@@ -152,7 +163,7 @@ def test_with_confidence_a_mean_without_its_error_is_unknown(lacks: dict[str, fl
     ],
 )
 def test_a_reason_is_a_sentence_whose_numbers_agree_with_it(when: str, found: dict[str, float], reason: str) -> None:
-    assert Compare.model_validate(when).judge(found).reason == reason
+    assert look(Compare.model_validate(when), found).reason == reason
 
 
 def test_every_condition_says_what_it_is() -> None:

@@ -9,10 +9,11 @@ import pytest
 from pydantic import BaseModel
 
 from watcher.judge import Rule, StopAction, advise, load_rules
+from watcher.judge.actions import ACTIONS, LATER
 from watcher.judge.advice import ADVICE
-from watcher.judge.conditions import Compare
+from watcher.judge.conditions import CONDITIONS
 from watcher.judge.metrics import METRICS
-from watcher.judge.schema import LATER, Needs, Runs
+from watcher.judge.schema import Needs, Runs
 from watcher.part import parse_duration
 
 ROOT = Path(__file__).parents[2]
@@ -41,13 +42,14 @@ def test_every_field_of_a_rule_is_explained_in_the_order_of_the_schema() -> None
     assert list(rows("All fields"))[1:] == keys(Rule)
 
 
-@pytest.mark.parametrize(("section", "model"), [("Conditions", Compare), ("`runs`", Runs)])
+@pytest.mark.parametrize(("section", "model"), [*(("Conditions", one) for one in CONDITIONS), ("`runs`", Runs)])
 def test_every_key_of_a_mapping_is_explained(section: str, model: type[BaseModel]) -> None:
     assert set(keys(model)) <= set(rows(section))
 
 
 def test_every_setting_of_a_stop_is_explained_with_its_default() -> None:
-    written = {name: text.split(" | ")[0].strip("`") for name, text in rows("Actions").items()}
+    found = {name: text.split(" | ")[0].strip("`") for name, text in rows("Actions").items()}
+    written = {name: shown for name, shown in found.items() if name in keys(StopAction)}
     assert list(written) == keys(StopAction)
     for name, default in StopAction().model_dump().items():
         shown = written[name]
@@ -79,6 +81,13 @@ def test_every_advice_is_explained_and_no_other() -> None:
     assert [name for name in rows("Advice") if name != "code"] == [code for code, _ in ADVICE]
 
 
+def test_every_action_is_explained_with_all_its_settings() -> None:
+    for name, model in ACTIONS.items():
+        assert name in rows("Actions")
+        shown = rows("Actions")[name] + str(rows("Actions") if name == "stop" else "")
+        assert [key for key in (keys(model) if model else []) if key not in shown] == []
+
+
 def test_every_action_of_later_versions_is_named_as_such() -> None:
     later = PAGE.split("## Not in this version")[1]
     assert [action for action in LATER if f"`{action}`" not in later] == []
@@ -88,7 +97,9 @@ def test_every_action_of_later_versions_is_named_as_such() -> None:
 def test_a_rule_that_is_shipped_gets_no_advice_and_is_described(path: Path) -> None:
     rules = load_rules([path]).rules
     assert advise(rules) == []
-    assert all(rule.model and rule.description for rule in rules)
+    assert all(rule.description for rule in rules)
+    assert "# When to use it: " in path.read_text() or path.stem == "abandon-low-clip"
+    assert [rule.name for rule in rules] == [path.stem]
     assert f"({path.name})" in (ROOT / "rules" / "README.md").read_text()
 
 

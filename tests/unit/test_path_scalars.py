@@ -16,7 +16,7 @@ from tests.logs import Logged, event_file
 from tests.onetrainer import PROMPTS
 from tests.unit.test_path_onetrainer import ALL, Workspace
 from tests.unit.test_path_polling import Server
-from watcher.judge import Rule
+from watcher.judge import Point, Rule, advise, replay
 from watcher.names import LEARNING_RATE, LOSS
 from watcher.record import evaluations, runs
 from watcher.steps.numbers import PATIENCE, SELDOM
@@ -183,8 +183,21 @@ def test_an_evaluation_waits_for_its_trainers_logs_but_not_for_ever(tmp_path: Pa
     world.end()
 
 
-def test_a_rule_on_a_trainers_number_asks_for_no_prompts_and_gets_no_advice_about_scores() -> None:
-    rule = Rule.model_validate({"name": "nan", "when": "trainer/loss > 9", "on_nan": "fire", "then": "stop"})
-    from watcher.judge import advise
+STOPS = Rule.model_validate({"name": "nan", "when": "trainer/loss > 9", "on_nan": "fire", "then": "stop"})
 
-    assert advise([rule]) == []
+
+@pytest.mark.parametrize(
+    ("loss", "value", "reason"),
+    [
+        (10.0, True, "trainer/loss 10 is above 9"),
+        (math.nan, True, "trainer/loss is NaN (`on_nan: fire`)"),
+        (None, None, "trainer/loss is missing"),
+    ],
+)
+def test_a_rule_on_a_trainers_number_asks_for_no_prompts_and_gets_no_advice_about_scores(
+    loss: float | None, value: bool | None, reason: str
+) -> None:
+    metrics = {"clip/prompts": 1.0} | ({} if loss is None else {LOSS: loss})
+    _, ((_, _, verdict),) = replay(STOPS, [Point(1, 100, 1.0, 2.0, metrics, complete=False)])
+    assert (verdict.value, verdict.reason.removesuffix(", 1st evaluation in a row (step 100)")) == (value, reason)
+    assert advise([STOPS]) == []

@@ -9,7 +9,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.unit.test_record_samples import add, close_all, sample, states, store
@@ -57,6 +57,8 @@ STEPS = st.lists(st.tuples(st.integers(0, 30), st.sampled_from([0.5, math.nan, m
 
 @settings(max_examples=30, deadline=None)
 @given(logged=STEPS, cuts=st.lists(st.integers(0, 30), max_size=5), restart=st.none() | st.integers(0, 30))
+@example(logged=[(1, 0.5), (5, 0.5), (3, 0.5)], cuts=[2], restart=None)
+@example(logged=[(1, 0.5), (5, 0.5), (7, 0.5), (8, 0.5)], cuts=[2], restart=4)
 def test_in_whatever_parts_a_file_is_taken_in_the_same_is_kept(
     shared: Store, logged: list[tuple[int, float]], cuts: list[int], restart: int | None
 ) -> None:

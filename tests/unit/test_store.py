@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
 import stat
 from pathlib import Path
@@ -17,7 +18,8 @@ from sqlalchemy import create_engine
 import watcher.record
 from watcher.errors import ConfigError, StoreError
 from watcher.mounts import Mounts
-from watcher.record import runs
+from watcher.names import LOSS
+from watcher.record import evaluations, runs
 from watcher.record.glance import glance
 from watcher.record.store import HEAD, open_beside, open_store, refuse_network
 from watcher.record.tables import metadata
@@ -64,6 +66,30 @@ def test_a_store_of_the_first_version_gets_its_images_counted(tmp_path: Path) ->
     with store.read() as read:
         assert read.exec_driver_sql("SELECT id, images FROM evaluations").fetchall() == [(1, 2), (2, 0)]
         assert read.exec_driver_sql("SELECT newest_at_first FROM runs").fetchall() == [(1.0,)]
+    store.close()
+
+
+def test_metrics_of_an_older_store_are_kept_and_may_be_nan_from_now_on(tmp_path: Path) -> None:
+    old = create_engine(f"sqlite:///{tmp_path / 'watcher.db'}")
+    config = Config()
+    config.set_main_option("script_location", str(Path(watcher.record.__file__).parent / "migrations"))
+    config.attributes["engine"] = old
+    command.upgrade(config, "0003")
+    with old.begin() as db:
+        db.exec_driver_sql(
+            "INSERT INTO runs VALUES ('r', 'r', '/r', '', 'plain', '', 'active', 'observe', '{}', 1.0, 2.0, 1.0)"
+        )
+        db.exec_driver_sql(
+            "INSERT INTO evaluations VALUES (1, 'r', 1, 5, '', NULL, 'closed', 0, 0, 1, 1, 1, 1, 1, '', '', 0, '{}')"
+        )
+        db.exec_driver_sql("INSERT INTO metrics VALUES (1, 'clip/mean', 0.25)")
+    old.dispose()
+    store = open_store(tmp_path)
+    with store.change("nan") as change:
+        before = evaluations.get(change, 1)
+        after = evaluations.close(change, before, {**before.metrics, LOSS: math.nan}, complete=True, because="")
+    assert before.metrics == {"clip/mean": 0.25}
+    assert (after.metrics["clip/mean"], math.isnan(after.metrics[LOSS])) == (0.25, True)
     store.close()
 
 

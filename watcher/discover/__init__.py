@@ -2,6 +2,8 @@
 
 from watcher.discover.captions import read_captions
 from watcher.discover.events import Embedded, Scalar, is_event_file
+from watcher.discover.events import read as read_events
+from watcher.discover.events import scalars as scalars_of
 from watcher.discover.layout import Checkpoint, Facts, Layout, Place, Prompts
 from watcher.discover.layouts import LAYOUTS, choose_layout
 from watcher.discover.lookers import Answer, Lookers
@@ -51,6 +53,8 @@ __all__ = [
     "match",
     "merged",
     "read_captions",
+    "read_events",
+    "scalars_of",
     "scan",
     "searching",
     "set_apart",

@@ -23,7 +23,7 @@ def control(patient: Patient) -> Iterator[Finding]:
 
 def _stops(rule: Rule, patient: Patient, run: FoundRun) -> bool:
     noun = patient.noun(run)
-    stops = any(kind == "stop" for kind, _ in rule.actions())
+    stops = rule.does("stop")
     return stops and rule.matches(noun) and rule.mode_for(noun) == "enforce"
 
 

@@ -50,6 +50,9 @@ def _run(patient: Patient, run: FoundRun) -> Iterator[Finding]:
         return
     yield from _owner(run.path, what)
     yield from space(run.path, what, ROOM)
+    if not run.layout.has_images:
+        yield ok(what, f"{run.reason}; it makes no images, so its numbers are shown and nothing is judged")
+        return
     prompts = run.layout.prompts(run.place)
     if not prompts.texts and not prompts.own:
         told = f"{run.reason}; no prompts are known, so its images are not scored"

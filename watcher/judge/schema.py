@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import Annotated, Any, Literal
+from functools import cached_property
+from typing import Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from watcher.judge.conditions import Compare
+from watcher.judge.actions import GRAVE, Actions, Settings, names_in
+from watcher.judge.conditions import AnyCondition, Silent
 from watcher.judge.spans import ASpan, Gates, Span
 from watcher.nouns import Mode, Run, Severity
 from watcher.part import Duration, Part
 
-LATER = ("checkpoint", "scale_lr", "set_lr", "run")
-"""Actions that the rule language knows and this version cannot do yet."""
 CAREFUL = {"prompts": 8, "complete": True}
-"""What rules that stop a run need by default."""
+"""What rules that stop a run, or change its learning rate, need by default."""
 ONE = Span(amount=1, unit="evaluations")
-FORMAT = 2
+FORMAT = 3
 """Raise it when `State`, or what moves it, changes: stored states are then not gone on with but replayed."""
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
@@ -51,62 +51,18 @@ class Needs(Part):
     """All images that were expected."""
 
 
-class StopAction(Part):
-    """Stops the run, verified."""
+class Escalation(Part):
+    """What more is done when a rule still fires so much later."""
 
-    save: Literal["wait", "required", "no"] = "wait"
-    """`wait`: for the trainer's next checkpoint, up to `wait`; `required`: no checkpoint, no stop; `no`: at once."""
-    wait: Duration = 3600.0
-    """How long to wait for a checkpoint."""
-    delay: Duration = 600.0
-    """How long `watcher hold`, or a file `HOLD` in the run's folder, can veto before anything is done."""
-    grace: Duration = 300.0
-    """How long the processes have to end before the next signal."""
-    kill: bool = False
-    """Whether SIGKILL may be the last signal."""
+    after: ASpan
+    """How long it has fired by then: `4 evaluations`, `2000 steps`, `6h`."""
+    then: Actions
+    """One action or a list, in order."""
 
-
-class _Stop(Part):
-    """`{stop: {...}}`, so that faults in it have its key in their path."""
-
-    stop: StopAction
-
-
-def _parse_action(value: object) -> object:
-    """Read `alert`, `stop` or `{stop: {...}}` as a name and settings.
-
-    Raises:
-        ValueError: the action is not known, or not in this version.
-
-    """
-    if isinstance(value, tuple):
-        return value
-    name, settings = next(iter(value.items())) if isinstance(value, dict) and len(value) == 1 else (value, None)
-    if name in LATER:
-        raise ValueError(f"action `{name}` is not available in this version; it has `alert` and `stop`")
-    if name == "alert" and not settings:
-        return ("alert", None)
-    if name == "stop":
-        return ("stop", _Stop.model_validate({"stop": {} if settings is None else settings}).stop)
-    shown = f"`{name}`" if isinstance(name, str) else "this"
-    raise ValueError(f"{shown} is no action; write `alert`, `stop` or `{{stop: {{delay: 10m}}}}`")
-
-
-def _parse_actions(value: object) -> object:
-    return value if isinstance(value, list | tuple) else [value]
-
-
-def _contradictory(actions: tuple[tuple[str, StopAction | None], ...]) -> tuple[tuple[str, StopAction | None], ...]:
-    names = [name for name, _ in actions]
-    if not names:
-        raise ValueError("names no action; write `alert` or `stop`")
-    if twice := next((name for name in names if names.count(name) > 1), None):
-        raise ValueError(f"action `{twice}` is given twice; keep one")
-    return actions
-
-
-AnAction = Annotated[tuple[str, StopAction | None], BeforeValidator(_parse_action)]
-Actions = Annotated[tuple[AnAction, ...], BeforeValidator(_parse_actions), AfterValidator(_contradictory)]
+    @field_validator("after")
+    @classmethod
+    def _countable(cls, span: Span) -> Span:
+        return countable(span)
 
 
 class Rule(Part):
@@ -122,7 +78,7 @@ class Rule(Part):
     """Which runs it is for; all by default."""
     model: str | None = None
     """The scorer model that an absolute threshold was chosen for; with another model the rule is unknown."""
-    when: Compare
+    when: AnyCondition
     """The condition: `clip/mean < 0.22`, or `{metric: clip/mean, below: 0.22, confidence: 0.9}`."""
     after: Gates = ()
     """Gate, inclusive: `2000 steps`, `5 evaluations`, `90m`, or a mapping of several. Earlier evaluations do
@@ -132,13 +88,15 @@ class Rule(Part):
     clear: ASpan = ONE
     """How long it must be false before the rule is resolved."""
     needs: Needs = Needs()
-    """Less than that is unknown; for rules that stop `{prompts: 8, complete: true}` by default."""
+    """Less than that is unknown; for rules that stop or change the rate `{prompts: 8, complete: true}` by default."""
     on_nan: Literal["hold", "fire"] = "hold"
     """What NaN does: `hold` neither counts nor resets; `fire` counts as true."""
     on_missing: Literal["hold", "fire"] = "hold"
     """What a missing metric does."""
     then: Actions = (("alert", None),)
     """One action or a list, in order."""
+    escalate: Escalation | None = None
+    """`{after: 4 evaluations, then: stop}`: what more is done when it still fires so much later."""
     repeat: Duration = 4 * 3600.0
     """Reminder interval while firing."""
     mode: Mode | None = None
@@ -147,8 +105,8 @@ class Rule(Part):
     @model_validator(mode="before")
     @classmethod
     def _careful_needs(cls, value: Any) -> Any:
-        """Give rules that stop a run their stricter default."""
-        if not isinstance(value, dict) or not _stops(value.get("then")):
+        """Give rules that stop a run, or change its learning rate, their stricter default."""
+        if not isinstance(value, dict) or not GRAVE & _names(value):
             return value
         given = value.get("needs", {})
         return {**value, "needs": {**CAREFUL, **given}} if isinstance(given, dict) else value
@@ -163,16 +121,25 @@ class Rule(Part):
     @field_validator("for_", "clear")
     @classmethod
     def _countable(cls, span: Span) -> Span:
-        if span.unit == "epochs":
-            raise ValueError(f"`{span}` cannot be counted here; give evaluations, steps or a duration")
-        if not span.amount:
-            raise ValueError(f"`{span}` is no time at all; the shortest is `1 evaluation`")
-        return span
+        return countable(span)
 
-    @property
+    @model_validator(mode="after")
+    def _fits_silence(self) -> Rule:
+        """Refuse what has no meaning for a rule that looks at the clock and at no evaluation."""
+        if isinstance(self.when, Silent):
+            idle = [
+                name for name in self.model_fields_set if name in _OF_EVALUATIONS and getattr(self, name) is not None
+            ]
+            if idle:
+                name = sorted(idle)[0].rstrip("_")
+                raise ValueError(f"`{name}` has no meaning with `silent`, which looks at no evaluation; leave it out")
+        return self
+
+    @cached_property
     def hash(self) -> str:
         """Identify what the rule decides by: a rule with the same hash keeps its states."""
-        what = self.model_dump_json(exclude={"description", "severity", "then", "repeat", "mode", "runs"})
+        said = dict.fromkeys(("description", "severity", "then", "repeat", "mode", "runs"), True)
+        what = self.model_dump_json(exclude={**said, "escalate": {"then": True}})
         return hashlib.sha256(f"{FORMAT} {what}".encode()).hexdigest()[:16]
 
     def matches(self, run: Run) -> bool:
@@ -183,14 +150,50 @@ class Rule(Part):
         """Give what it may do to a run; observe wins: a rule may only be more careful than its run."""
         return "observe" if "observe" in (run.mode, self.mode) else "enforce"
 
+    @property
+    def metric(self) -> str:
+        """Give the metric that notices show; empty for a rule that looks at none."""
+        return next(iter(self.when.metrics), "")
+
     def actions(self) -> list[tuple[str, Mapping[str, Any]]]:
-        """Give each action's name and settings, in order."""
-        return [(name, settings.model_dump() if settings else {}) for name, settings in self.then]
+        """Give the name and settings of each action that it does once it fires, in order."""
+        return _settled(self.then)
+
+    def escalation(self) -> list[tuple[str, Mapping[str, Any]]]:
+        """Give the name and settings of each action that it does when it fires on, in order."""
+        return _settled(self.escalate.then) if self.escalate else []
+
+    def does(self, action: str) -> bool:
+        """Tell whether it does something, at once or later."""
+        return any(name == action for name, _ in [*self.actions(), *self.escalation()])
 
 
-def _stops(then: Any) -> bool:
-    found = then if isinstance(then, list) else [then]
-    return any(one == "stop" or (isinstance(one, dict) and "stop" in one) for one in found)
+_OF_EVALUATIONS = ("model", "after", "for_", "clear", "needs", "on_nan", "on_missing", "escalate")
+"""Fields of a rule that say something of evaluations."""
+
+
+def countable(span: Span) -> Span:
+    """Give a span that can be counted from some evaluation on.
+
+    Raises:
+        ValueError: it cannot.
+
+    """
+    if span.unit == "epochs":
+        raise ValueError(f"`{span}` cannot be counted here; give evaluations, steps or a duration")
+    if not span.amount:
+        raise ValueError(f"`{span}` is no time at all; the shortest is `1 evaluation`")
+    return span
+
+
+def _settled(actions: Sequence[tuple[str, Settings | None]]) -> list[tuple[str, Mapping[str, Any]]]:
+    return [(name, settings.model_dump() if settings else {}) for name, settings in actions]
+
+
+def _names(rule: Mapping[str, Any]) -> set[str]:
+    """Give the names of all actions of a rule as it is written."""
+    later = rule.get("escalate")
+    return names_in(rule.get("then")) | (names_in(later.get("then")) if isinstance(later, dict) else set())
 
 
 class RuleFile(Part):

@@ -24,7 +24,7 @@ class Span(Part):
     def __str__(self) -> str:
         """Give the span as it is written in a rule."""
         if self.unit == "seconds":
-            return _duration(self.amount)
+            return written_duration(self.amount)
         return f"{self.amount:.0f} {self.unit if self.amount != 1 else self.unit[:-1]}"
 
 
@@ -86,7 +86,8 @@ def _written(value: object) -> str:
     return repr(value) if isinstance(value, str | int | float) else "this"
 
 
-def _duration(seconds: float) -> str:
+def written_duration(seconds: float) -> str:
+    """Write seconds as a rule has them, such as `90m`."""
     for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
         if seconds >= size and (seconds / size).is_integer():
             return f"{seconds / size:.0f}{unit}"

@@ -6,44 +6,20 @@ computed afresh from the store are the same.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
-from watcher.judge.metrics import known
+from watcher.judge.condition import EARLY, NOTHING, Judged, Memory, Terms
+from watcher.judge.points import Point
 from watcher.judge.schema import Rule
 from watcher.judge.spans import Span
-from watcher.names import MAIN, is_trainers, prefix_of
 from watcher.nouns import Verdict
 
 SHOWN = 5
 """So many steps of a streak are named in its reason."""
 BLIND = 3
 """A rule that could not judge so many evaluations in a row protects nobody."""
-
-
-@dataclass(frozen=True, slots=True)
-class Point:
-    """One closed evaluation as rules see it; wall times in seconds."""
-
-    attempt: int
-    step: int
-    first_at: float
-    last_at: float
-    metrics: Mapping[str, float]
-    complete: bool = True
-    epoch: float | None = None
-    identity: str = ""
-    """Of the main scorer."""
-    others: Mapping[str, str] = field(default_factory=dict)
-    """Identities of further scorers, by their names."""
-    by_epoch: bool = False
-    """Its step is only the number of an epoch: it counts as none where steps are counted."""
-
-    def identity_of(self, scorer: str) -> str:
-        """Give the identity of a scorer; empty where it has no score in this evaluation."""
-        return self.identity if scorer == MAIN else self.others.get(scorer, "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,16 +54,28 @@ class State:
     """Wall time of the last output so far."""
     epochs: tuple[int, ...] = ()
     """Those of `steps` that are numbers of epochs."""
+    memory: Memory = field(default_factory=dict)
+    """What the condition remembers of the evaluations so far."""
+    fired: int = 0
+    """Evaluations that were judged since it began to fire."""
+    fired_step: int = 0
+    fired_at: float = 0.0
+    """Where it began to fire."""
+    escalated: bool = False
+    """It still fired, at the last evaluation that was judged, for as long as `escalate` says."""
 
     def to_json(self) -> dict[str, Any]:
-        """Give the state for the store."""
-        return asdict(self)
+        """Give the state for the store; what the condition remembers is JSON already."""
+        return {name: getattr(self, name) for name in _NAMES}
 
     @staticmethod
     def from_json(value: Mapping[str, Any]) -> State:
         """Read a state from the store, which may keep more beside it."""
-        mine = {field.name: value[field.name] for field in fields(State) if field.name in value}
+        mine = {name: value[name] for name in _NAMES if name in value}
         return State(**{**mine, "steps": tuple(value["steps"]), "epochs": tuple(value.get("epochs", ()))})
+
+
+_NAMES = tuple(field.name for field in fields(State))
 
 
 def replay(rule: Rule, points: Sequence[Point]) -> tuple[State, list[tuple[Point, State, Verdict]]]:
@@ -100,45 +88,62 @@ def replay(rule: Rule, points: Sequence[Point]) -> tuple[State, list[tuple[Point
 
 
 def advance(rule: Rule, state: State, point: Point) -> tuple[State, Verdict]:
-    """Judge one further evaluation; unknown holds the state, it neither counts nor resets."""
+    """Judge one further evaluation; unknown holds the state, it neither counts nor resets.
+
+    The cost does not depend on how many there were before: what is needed of them is in the state.
+    """
     state = _began(state, point) if point.attempt > state.attempt else state
     state = replace(state, seen=state.seen + 1, needed=_needed(rule.for_), last_at=point.last_at)
     for gate in rule.after:
         if (reached := _progress(state, point)[gate.unit]) is None:
             return _unknown(state, _not_told(rule, "after", gate))
         if reached < gate.amount:
-            return replace(state, reason=f"not judged before {gate}"), Verdict(rule.name, None, f"before {gate}")
-    verdict = _uncountable(rule, point) or judge(rule, point)
+            state = replace(state, memory=rule.when.note(point, state.memory), reason=f"not judged before {gate}")
+            return state, Verdict(rule.name, None, f"before {gate}")
+    if wrong := _uncountable(rule, point):
+        return _unknown(state, wrong)
+    verdict, memory, is_early = _judge(rule, point, state.memory)
+    state = replace(state, memory=memory)
     if verdict.value is None:
-        return _unknown(state, verdict)
+        # Too little history is no fault: nobody has to be told that time will bring it.
+        return (_waiting if is_early else _unknown)(state, verdict)
     state = replace(state, unknowns=0, way_out="")
     return _counted(rule, state, point, verdict) if verdict.value else _cleared(rule, state, point, verdict)
 
 
 def judge(rule: Rule, point: Point) -> Verdict:
-    """Judge one evaluation by itself: true, false, or unknown where it lacks what the rule needs.
+    """Judge one evaluation by itself: true, false, or unknown where it lacks what the rule needs."""
+    return _judge(rule, point, NOTHING)[0]
 
-    `on_missing` and `on_nan` come before `needs`: an evaluation whose metric is missing lacks prompts as well.
+
+def _judge(rule: Rule, point: Point, memory: Memory) -> tuple[Verdict, Memory, bool]:
+    """Judge an evaluation; gives what is remembered from now on, and whether it is only too early to tell.
+
+    `on_missing` and `on_nan` come last: they make true what is unknown because of that, whatever else it lacks.
     """
-    verdict = replace(rule.when.judge(point.metrics), rule=rule.name)
-    if known(rule.when.metric).is_count and verdict.value is not None:
-        return verdict
-    if other := _other_model(rule, point):
-        return other
-    if fires := _fires(rule, point.metrics.get(rule.when.metric)):
-        return replace(verdict, value=True, reason=f"{verdict.reason} (`{fires}`)")
-    if is_trainers(rule.when.metric):
-        return verdict
-    if verdict.value is None and not point.metrics.get(f"{prefix_of(rule.when.metric)}/prompts", 1.0):
-        return verdict  # nothing has a score, and that is more to the point than that prompts are few
-    return _lack(rule, point) or verdict
+    terms = Terms(rule.model, rule.needs.prompts, rule.needs.complete)
+    judged = rule.when.judge(point, terms, memory)
+    verdict = replace(judged.verdict, rule=rule.name)
+    if fires := _fires(rule, judged):
+        verdict = replace(verdict, value=True, reason=f"{verdict.reason} (`{fires}`)")
+    return verdict, judged.memory, judged.causes == EARLY
+
+
+def _fires(rule: Rule, judged: Judged) -> str:
+    """Name the setting by which what is unknown counts as true; empty where it does not."""
+    for cause, setting, what in (("missing", "on_missing", rule.on_missing), ("nan", "on_nan", rule.on_nan)):
+        if judged.verdict.value is None and cause in judged.causes and what == "fire":
+            return f"{setting}: fire"
+    return ""
 
 
 def _began(state: State, point: Point) -> State:
     """Begin another attempt: the time between the two, in which nothing was trained, is no part of a streak."""
     pause = max(0.0, point.first_at - state.last_at)
     state = replace(state, since_at=state.since_at + pause, clear_at=state.clear_at + pause)
-    return replace(state, attempt=point.attempt, origin=point.first_at)
+    state = replace(state, attempt=point.attempt, origin=point.first_at)
+    # What it fired for so far was another training.
+    return replace(state, escalated=False, fired=0, fired_step=point.step, fired_at=point.first_at)
 
 
 def _progress(state: State, point: Point) -> Mapping[str, float | None]:
@@ -156,43 +161,19 @@ def _unknown(state: State, verdict: Verdict) -> tuple[State, Verdict]:
     return replace(state, unknowns=unknowns, reason=verdict.reason, way_out=verdict.way_out), verdict
 
 
+def _waiting(state: State, verdict: Verdict) -> tuple[State, Verdict]:
+    return replace(state, unknowns=0, way_out="", reason=verdict.reason), verdict
+
+
 def is_blind(state: State, verdict: Verdict) -> bool:
     """Tell whether a rule could not judge the last evaluation, and neither the ones before it: it protects nobody."""
     return state.unknowns >= BLIND and verdict.value is None and state.reason == verdict.reason
 
 
-def _fires(rule: Rule, value: float | None) -> str:
-    """Name the setting by which a value that is none counts as true; empty where it does not."""
-    if value is None:
-        return "on_missing: fire" if rule.on_missing == "fire" else ""
-    return "on_nan: fire" if math.isnan(value) and rule.on_nan == "fire" else ""
-
-
-def _lack(rule: Rule, point: Point) -> Verdict | None:
-    """Say what an evaluation has too little of, or None."""
-    prompts = point.metrics.get(known(rule.when.metric).prompts)
-    if prompts is not None and prompts < rule.needs.prompts:
-        return Verdict(
-            rule.name,
-            None,
-            f"cannot judge: {prompts:.0f} prompt{'' if prompts == 1 else 's'}, {rule.needs.prompts} are needed",
-            way_out=f"validate with at least {rule.needs.prompts} prompts, a prompt library for example; or lower "
-            "`needs: {prompts: ...}` of the rule, knowing that single prompts mislead",
-        )
-    if rule.needs.complete and not point.complete:
-        return Verdict(rule.name, None, "cannot judge: the evaluation is incomplete", way_out=_COMPLETE)
-    return None
-
-
-_COMPLETE = (
-    "find out which images are missing, blank or undecodable, and why; or set `needs: {complete: false}` in the rule, "
-    "knowing that means over different prompts cannot be compared"
-)
-
-
 def _uncountable(rule: Rule, point: Point) -> Verdict | None:
     """Say which span of a rule counts steps where an evaluation is known by its epoch only, or None."""
-    spans = {"for": rule.for_, "clear": rule.clear} if point.by_epoch else {}
+    later = {"escalate.after": rule.escalate.after} if rule.escalate else {}
+    spans = {"for": rule.for_, "clear": rule.clear, **later} if point.by_epoch else {}
     return next((_not_told(rule, key, span) for key, span in spans.items() if span.unit == "steps"), None)
 
 
@@ -207,28 +188,6 @@ def _not_told(rule: Rule, key: str, span: Span) -> Verdict:
     return Verdict(rule.name, None, reason, way_out=way_out)
 
 
-def _other_model(rule: Rule, point: Point) -> Verdict | None:
-    scorer = prefix_of(rule.when.metric)
-    identity = point.identity_of(scorer)
-    name = identity.rpartition("@")[0] or identity
-    if not rule.model or not name or _same_model(rule.model, name):
-        return None
-    return Verdict(
-        rule.name,
-        None,
-        f"cannot judge: scored by {name}, the rule is for {rule.model}",
-        way_out=f"score with it (`scorers: {{{scorer}: {{model: {rule.model}}}}}`), or choose the rule's threshold "
-        "anew and name the model that it is for",
-    )
-
-
-def _same_model(model: str, name: str) -> bool:
-    """Compare whole names; a folder is known by its last part only, and so is a model named without its owner."""
-    if "/" in model and "/" in name and not model.startswith(("/", ".", "~")):
-        return model == name
-    return model.rstrip("/").rpartition("/")[2] == name.rpartition("/")[2]
-
-
 def _counted(rule: Rule, state: State, point: Point, verdict: Verdict) -> tuple[State, Verdict]:
     if state.count == 0:
         state = replace(state, since_step=point.step, since_at=point.last_at, steps=(), epochs=())
@@ -236,15 +195,27 @@ def _counted(rule: Rule, state: State, point: Point, verdict: Verdict) -> tuple[
     epochs = tuple(one for one in (*state.epochs, *[point.step] * point.by_epoch) if one in steps)
     state = replace(state, count=state.count + 1, clears=0, steps=steps, epochs=epochs)
     held = _reached(rule.for_, state.count, point.step - state.since_step, point.last_at - state.since_at)
-    now: Literal["firing", "pending"] = "firing" if held or state.state == "firing" else "pending"
     reason = f"{verdict.reason}, {_row(state)}"
-    return replace(state, state=now, reason=reason), replace(verdict, reason=reason)
+    state, verdict = replace(state, reason=reason), replace(verdict, reason=reason)
+    if state.state == "firing":
+        return _goes_on(rule, state, point), verdict
+    if not held:
+        return replace(state, state="pending"), verdict
+    return replace(state, state="firing", fired=0, fired_step=point.step, fired_at=point.last_at), verdict
+
+
+def _goes_on(rule: Rule, state: State, point: Point) -> State:
+    """Count an evaluation at which a rule fires on; it may have done so for long enough to do more."""
+    state = replace(state, fired=state.fired + 1)
+    passed = (state.fired, point.step - state.fired_step, point.last_at - state.fired_at)
+    return replace(state, escalated=rule.escalate is not None and _reached(rule.escalate.after, *passed))
 
 
 def _cleared(rule: Rule, state: State, point: Point, verdict: Verdict) -> tuple[State, Verdict]:
     if state.clears == 0:
         state = replace(state, clear_step=point.step, clear_at=point.last_at)
     state = replace(state, count=0, steps=(), epochs=(), clears=state.clears + 1, reason=verdict.reason)
+    state = replace(state, fired=state.fired + (state.state == "firing"), escalated=False)
     if state.state == "pending":
         return replace(state, state="inactive"), verdict
     since = (point.step - state.clear_step, point.last_at - state.clear_at)

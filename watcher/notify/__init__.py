@@ -1,6 +1,7 @@
 """Telling people: targets, and the postman who carries notices to them off the loop."""
 
 from watcher.notify.postman import Delivered, NotDelivered, Postman, retry_delay
+from watcher.notify.program import Program
 from watcher.notify.slack import Slack
 from watcher.notify.target import Log, Target, labels
 from watcher.notify.trial import Trial, trial
@@ -14,6 +15,7 @@ __all__ = [
     "Log",
     "NotDelivered",
     "Postman",
+    "Program",
     "Slack",
     "Target",
     "Trial",

@@ -41,10 +41,16 @@ class Postman:
     def __init__(
         self, targets: Sequence[Target], put: Callable[[Delivered | NotDelivered], None], clock: Callable[[], float]
     ) -> None:
-        self._targets = targets
         self._put = put
         self._clock = clock
-        self._pools = [ThreadPoolExecutor(1, thread_name_prefix="postman") for _ in targets]
+        self._pools: list[ThreadPoolExecutor] = []
+        self.use(targets)
+
+    def use(self, targets: Sequence[Target]) -> None:
+        """Deliver to these from now on; what is on its way goes where it was sent."""
+        self._targets = list(targets)
+        more = len(targets) - len(self._pools)
+        self._pools += [ThreadPoolExecutor(1, thread_name_prefix="postman") for _ in range(more)]
 
     def send(self, delivery_id: int, target: int, notice: Notice) -> None:
         """Begin to deliver a notice to the target at an index; the outcome is put on the queue."""

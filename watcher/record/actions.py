@@ -44,6 +44,12 @@ def last_of(db: Connection, decision_id: int) -> Command | None:
     return None if row is None else _command(row)
 
 
+def of_decision(db: Connection, decision_id: int) -> list[Command]:
+    """Give the actions of a decision, oldest first."""
+    query = select(actions).where(actions.c.decision_id == decision_id).order_by(actions.c.id)
+    return [_command(row) for row in db.execute(query)]
+
+
 def get(db: Connection, action_id: int) -> Command:
     """Give an action as it stands now."""
     return _command(db.execute(select(actions).where(actions.c.id == action_id)).one())

@@ -192,6 +192,39 @@ def judged(db: Connection, run_id: str) -> list[Evaluation]:
     return _with_metrics(db, list(db.execute(query)))
 
 
+def newest_judged(db: Connection, run_id: str) -> tuple[int, Evaluation | None]:
+    """Give how many evaluations rules see of a run, and the last of them with its metrics."""
+    seen = _closed_main(run_id)
+    number = db.execute(select(func.count()).select_from(evaluations).where(*seen)).scalar_one()
+    order = (evaluations.c.step.desc(), evaluations.c.attempt.desc())
+    rows = list(db.execute(select(evaluations).where(*seen).order_by(*order).limit(1)))
+    return number, (_with_metrics(db, rows)[0] if rows else None)
+
+
+def of_attempt(db: Connection, run_id: str, attempt: int, step: int) -> Evaluation | None:
+    """Give a run's closed evaluation of the main variant at a step of an attempt; one without metrics."""
+    same = (evaluations.c.attempt == attempt, evaluations.c.step == step)
+    return _first(db, select(evaluations).where(*_closed_main(run_id), *same))
+
+
+def nearest(db: Connection, run_id: str, step: int, before: float) -> Evaluation | None:
+    """Give a run's closed evaluation of the main variant at the step nearest to one, written before a wall time.
+
+    Of two that are equally near it is the earlier; one without metrics.
+    """
+    query = select(evaluations).where(*_closed_main(run_id), evaluations.c.last_at <= before)
+    return _first(db, query.order_by(func.abs(evaluations.c.step - step), evaluations.c.step))
+
+
+def _closed_main(run_id: str) -> tuple[Any, ...]:
+    return (evaluations.c.run_id == run_id, evaluations.c.state == "closed", evaluations.c.variant == "")
+
+
+def _first(db: Connection, query: Any) -> Evaluation | None:
+    row = db.execute(query.limit(1)).one_or_none()
+    return None if row is None else _evaluation(row, {})
+
+
 def judged_runs(db: Connection) -> set[str]:
     """Give the ids of the runs that have a closed evaluation."""
     query = select(evaluations.c.run_id).where(evaluations.c.state == "closed").distinct()

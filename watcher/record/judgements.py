@@ -18,11 +18,22 @@ def state_of(db: Connection, run_id: str, rule: str, content: str) -> dict[str, 
     return db.execute(select(rule_states.c.state).where(*mine)).scalar_one_or_none()
 
 
-def keep_state(db: Connection, run_id: str, rule: str, content: str, state: Mapping[str, Any], now: float) -> None:
-    """Store where a rule stands for a run."""
-    values = {"hash": content, "state": dict(state), "at": now}
-    new = upsert(rule_states).values(run_id=run_id, rule=rule, **values)
-    db.execute(new.on_conflict_do_update(index_elements=["run_id", "rule"], set_=values))
+def states_of(db: Connection, run_id: str) -> dict[tuple[str, str], dict[str, Any]]:
+    """Give where the rules stand for a run, by their names and content hashes."""
+    rows = db.execute(select(rule_states).where(rule_states.c.run_id == run_id))
+    return {(row.rule, row.hash): row.state for row in rows}
+
+
+def keep_states(db: Connection, run_id: str, states: Mapping[tuple[str, str], Mapping[str, Any]], now: float) -> None:
+    """Store where rules stand for a run, by their names and content hashes."""
+    rows = [
+        {"run_id": run_id, "rule": rule, "hash": content, "state": dict(state), "at": now}
+        for (rule, content), state in states.items()
+    ]
+    if rows:
+        new = upsert(rule_states)
+        renewed = {name: new.excluded[name] for name in ("hash", "state", "at")}
+        db.execute(new.on_conflict_do_update(index_elements=["run_id", "rule"], set_=renewed), rows)
 
 
 def states(db: Connection) -> dict[str, dict[str, dict[str, Any]]]:
@@ -47,13 +58,21 @@ def open_decision(db: Connection, run_id: str, rule: str) -> Row[Any] | None:
     return db.execute(select(decisions).where(*mine)).one_or_none()
 
 
+def open_of(db: Connection, run_id: str) -> dict[str, Row[Any]]:
+    """Give a run's decisions that are not resolved yet, by rule."""
+    mine = (decisions.c.run_id == run_id, decisions.c.resolved_at.is_(None))
+    return {row.rule: row for row in db.execute(select(decisions).where(*mine))}
+
+
 def all_open(db: Connection) -> list[Row[Any]]:
     """Give every unresolved decision."""
     return list(db.execute(select(decisions).where(decisions.c.resolved_at.is_(None))))
 
 
-def decide(db: Connection, verdict: Verdict, content: str, evaluation: Evaluation, now: float) -> int:
-    """Write down that a rule fires for a run at an evaluation; gives the decision's id."""
+def decide(
+    db: Connection, verdict: Verdict, content: str, evaluation: Evaluation, now: float, rule_text: str = ""
+) -> int:
+    """Write down that a rule, as it is written now, fires for a run at an evaluation; gives the decision's id."""
     new = insert(decisions).values(
         run_id=evaluation.run_id,
         rule=verdict.rule,
@@ -64,6 +83,7 @@ def decide(db: Connection, verdict: Verdict, content: str, evaluation: Evaluatio
         state="firing",
         reason=verdict.reason,
         numbers=dict(verdict.numbers),
+        rule_text=rule_text,
         resolution="",
         at=now,
         told_at=now,

@@ -43,6 +43,20 @@ def due(db: Connection, now: float, targets: Collection[str]) -> list[Delivery]:
     return [Delivery(row.id, row.target, row.attempts, Notice(**row.notice)) for row in db.execute(query)]
 
 
+def told(db: Connection, key: str) -> list[tuple[Notice, dict[str, str]]]:
+    """Give the notices whose keys begin like this, oldest first, each with how its delivery to every target stands."""
+    found: dict[int, tuple[Notice, dict[str, str]]] = {}
+    query = select(outbox, deliveries.c.target, deliveries.c.state).outerjoin(
+        deliveries, outbox.c.id == deliveries.c.outbox_id
+    )
+    mine = query.where(outbox.c.key.startswith(key, autoescape=True))
+    for row in db.execute(mine.order_by(outbox.c.id, deliveries.c.id)):
+        _, targets = found.setdefault(row.id, (Notice(**row.notice), {}))
+        if row.target is not None:
+            targets[row.target] = row.state
+    return list(found.values())
+
+
 def next_after(db: Connection, now: float) -> float:
     """Give the wall time at which the next delivery that was put off is due; infinity where none was."""
     later = (deliveries.c.state == "pending", deliveries.c.next_at > now)

@@ -86,6 +86,12 @@ def attempt_at(db: Connection, run_id: str, step: int) -> int:
     return db.execute(query.where(attempts.c.run_id == run_id, attempts.c.first_step <= step)).scalar_one_or_none() or 1
 
 
+def attempts_of(db: Connection, run_id: str) -> dict[int, int]:
+    """Give the step at which each attempt of a run begins, by its number."""
+    rows = db.execute(select(attempts.c.number, attempts.c.first_step).where(attempts.c.run_id == run_id))
+    return {row.number: row.first_step for row in rows}
+
+
 def newest_attempt(db: Connection, run_id: str) -> int:
     """Give the number of the attempt that a run is in."""
     query = select(func.max(attempts.c.number)).where(attempts.c.run_id == run_id)

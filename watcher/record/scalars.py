@@ -227,3 +227,9 @@ def of_run(db: Connection, run_id: str, name: str) -> list[Number]:
     mine = (scalars.c.run_id == run_id, scalars.c.name == name)
     rows = db.execute(select(scalars).where(*mine).order_by(scalars.c.step))
     return [Number(name, row.step, _value(row.value), row.at) for row in rows]
+
+
+def newest_at(db: Connection, run_id: str) -> float:
+    """Give the wall time at which a run's newest number was logged; 0 where none was."""
+    found = db.execute(select(func.max(scalars.c.at)).where(scalars.c.run_id == run_id)).scalar()
+    return 0.0 if found is None else float(found)

@@ -217,6 +217,7 @@ decisions = Table(
     Column("told_at", Float, nullable=False),  # of the last notice about it
     Column("told", Integer, nullable=False),  # how many notices
     Column("by_epoch", Boolean, nullable=False, server_default=false()),
+    Column("rule_text", String, nullable=False, server_default=""),  # the rule as it then was, YAML
     Index(
         "decisions_open",
         "run_id",

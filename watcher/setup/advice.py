@@ -49,7 +49,9 @@ def _grouped(same: Sequence[tuple[str, str]]) -> str:
 def _of_run(finding: Finding) -> Iterator[str]:
     if finding.fault:
         yield finding.fault
-    if finding.prompts == 0 and not finding.fault:
+    if finding.run.layout is not None and not finding.run.layout.has_images:
+        yield "it makes no images, so it is shown by what its trainer logs (docs/scalars.md), and rules judge nothing"
+    elif finding.prompts == 0 and not finding.fault:
         yield "no prompts are known, so nothing can be scored; give `prompts:` at its entry"
     own = next((text for text in finding.setup.advice if _ABOUT_PROMPTS in text), "")
     if 0 < finding.prompts < most_needed():

@@ -1,204 +1,122 @@
-"""From metrics to decisions: rules are replayed or moved on, and what follows is written beside them."""
+"""From metrics to decisions: rules are moved on or replayed, and what follows is written beside them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
 
-from watcher.act import Kept, kept
-from watcher.judge import BLIND, Point, Rule, State, advance, is_blind, replay
-from watcher.names import MAIN, prefix_of, scorer_fault
-from watcher.nouns import Command, Evaluation, Run, Verdict
-from watcher.record import actions, evaluations, judgements, samples
-from watcher.record.scores import scores_of
-from watcher.steps import protection, routing
+from watcher.judge import BLIND, Point, Rule, Silent, State, advance, replay
+from watcher.nouns import Evaluation, Run, Verdict
+from watcher.record import evaluations, judgements
 from watcher.steps.acting import Checkpoints
+from watcher.steps.beside import Stored, point
+from watcher.steps.deciding import Case, Deciding
 from watcher.steps.routing import Routes
+
+Key = tuple[str, str]
+"""A rule's name and content hash."""
 
 
 class Judging:
     """Judges one run's history after an evaluation of it was closed."""
 
     def __init__(self, rules: Sequence[Rule], routes: Routes, checkpoints: Checkpoints = lambda _run: []) -> None:
-        self._rules = rules
-        self._routes = routes
-        self._checkpoints = checkpoints
+        self.use(rules)
+        self._deciding = Deciding(routes, checkpoints)
+
+    def use(self, rules: Sequence[Rule]) -> None:
+        """Judge by these rules from now on; those that look at the clock are judged by it."""
+        self._rules = [rule for rule in rules if not isinstance(rule.when, Silent)]
 
     def judge(self, db: Connection, run: Run, closed: Evaluation, now: float) -> None:
-        """Bring every rule's state up to what a replay of the run's history gives, and say what changed."""
-        history = evaluations.judged(db, run.id)
-        if closed.variant or not history:
+        """Bring every rule's state up to what a replay of the run's history gives, and say what changed.
+
+        Where the evaluation only follows on those before, these are not read again.
+        """
+        rules = [rule for rule in self._rules if rule.matches(run)]
+        if closed.variant or not rules:
             return
-        for rule in self._rules:
-            if rule.matches(run):
-                self._judge(db, run, rule, history, closed, now)
+        number, newest = evaluations.newest_judged(db, run.id)
+        if newest is None:
+            return
+        history = _History(db, run, number, newest, closed)
+        stored, decided = judgements.states_of(db, run.id), judgements.open_of(db, run.id)
+        states: dict[Key, dict[str, Any]] = {}
+        for rule in rules:
+            known = stored.get((rule.name, rule.hash), {})
+            state, verdict = history.judged(rule, known)
+            case = Case(run, rule, state, verdict, newest)
+            told = self._deciding.complain(db, case, now, told=known.get("told", False))
+            states[rule.name, rule.hash] = _stored(rule, state, number, history.base(rule), told=told)
+            self._deciding.announce(db, case, decided.get(rule.name), now)
+        judgements.keep_states(db, run.id, states, now)
 
     def judge_past(self, db: Connection, run: Run, now: float) -> None:
         """Bring every rule's state up to a past that was scored again, which begins nothing.
 
         What a rule fired for may be over by it; what it would fire for now, only a new evaluation that says so begins.
         """
-        history = evaluations.judged(db, run.id)
-        for rule in (rule for rule in self._rules if history and rule.matches(run)):
-            known = judgements.state_of(db, run.id, rule.name, rule.hash) or {}
-            state, _ = replay(rule, [_point(evaluation) for evaluation in history])
-            self._keep(
-                db, run, rule, state, len(history), told=known.get("told", False) and state.unknowns > 0, now=now
-            )
-            decision = judgements.open_decision(db, run.id, rule.name)
-            if decision is not None and state.state != "firing":
-                self._resolve(db, run, rule, state, decision.id, now)
-
-    def _judge(
-        self, db: Connection, run: Run, rule: Rule, history: list[Evaluation], closed: Evaluation, now: float
-    ) -> None:
-        known = judgements.state_of(db, run.id, rule.name, rule.hash) or {}
-        state, verdict = _moved_on(rule, known, history, closed)
-        told = self._complain(db, run, rule, state, verdict, history[-1], now, told=known.get("told", False))
-        self._keep(db, run, rule, state, len(history), told=told, now=now)
-        self._announce(db, run, rule, state, verdict, history[-1], now)
-
-    def _keep(self, db: Connection, run: Run, rule: Rule, state: State, points: int, *, told: bool, now: float) -> None:
-        more = {"points": points, "severity": rule.severity, "blind": state.unknowns >= BLIND, "told": told}
-        judgements.keep_state(db, run.id, rule.name, rule.hash, {**state.to_json(), **more}, now)
-
-    def _resolve(self, db: Connection, run: Run, rule: Rule, state: State, decision: int, now: float) -> None:
-        judgements.resolve(db, decision, state.reason, now)
-        self._routes.post(db, routing.resolved(run, rule.name, state.reason, decision, rule.severity), now)
-
-    def _complain(
-        self,
-        db: Connection,
-        run: Run,
-        rule: Rule,
-        state: State,
-        verdict: Verdict,
-        at: Evaluation,
-        now: float,
-        *,
-        told: bool,
-    ) -> bool:
-        """Say once, until it can judge again, that a rule cannot; gives whether that is said."""
-        if at.history or (told and state.unknowns) or not is_blind(state, verdict):
-            return told and state.unknowns > 0
-        self._routes.post(db, protection.cannot_judge(run, rule, state, at), now)
-        return True
-
-    def _announce(
-        self, db: Connection, run: Run, rule: Rule, state: State, verdict: Verdict, at: Evaluation, now: float
-    ) -> None:
-        known = judgements.open_decision(db, run.id, rule.name)
-        if known is not None and state.state != "firing":
-            self._resolve(db, run, rule, state, known.id, now)
-        elif not verdict.value:
-            return  # what still fires does so by earlier evaluations; a good or unknown one never begins anything
-        elif known is not None and (again := _began_again(db, known, at)):
-            judgements.resolve(db, known.id, again, now)
-            self._fire(db, run, rule, state, verdict, at, now)
-        elif known is not None and not at.history and _may_stop_now(db, run, rule, known.id):
-            self._plan(db, run, rule, state.reason, at, known.id, now)
-        elif known is None and state.state == "firing":
-            if at.history:
-                self._routes.post(db, routing.history(run, rule, state.reason), now)
-            else:
-                self._fire(db, run, rule, state, verdict, at, now)
-
-    def _fire(
-        self, db: Connection, run: Run, rule: Rule, state: State, verdict: Verdict, at: Evaluation, now: float
-    ) -> None:
-        said = Verdict(rule.name, True, state.reason, verdict.numbers)
-        decision = judgements.decide(db, said, rule.hash, at, now)
-        prefix = prefix_of(rule.when.metric)
-        scorer = MAIN if scorer_fault(prefix) else prefix
-        lowest = routing.lowest(samples.in_evaluation(db, at.id), scores_of(db, at.id, scorer))
-        told = routing.alert(
-            run, rule, said, at, rule.mode_for(run), decision, lowest, state, now, self._kept(db, run, rule)
-        )
-        self._routes.post(db, told, now)
-        self._plan(db, run, rule, said.reason, at, decision, now)
-
-    def _plan(
-        self, db: Connection, run: Run, rule: Rule, reason: str, at: Evaluation, decision: int, now: float
-    ) -> None:
-        if actions.stopped_at(db, run.id, at.first_at) is not None:
-            return  # what wrote these images has been stopped since
-        for kind, args in rule.actions():
-            if kind == "stop" and not _is_stopping(db, run):
-                actions.plan(db, _stop(run, rule, args, reason, at, now), decision)
-
-    def _kept(self, db: Connection, run: Run, rule: Rule) -> Kept | None:
-        """Give what would survive a stop that the rule is allowed; None where that cannot be told."""
-        if rule.mode_for(run) != "enforce" or not any(kind == "stop" for kind, _ in rule.actions()):
-            return None
-        try:
-            return kept(self._checkpoints(run), samples.newest_step(db, run.id))
-        except OSError:  # the alert must not wait for a folder that cannot be read
-            return None
+        number, newest = evaluations.newest_judged(db, run.id)
+        if newest is None:
+            return
+        history = _History(db, run, number, newest, newest)
+        stored, decided = judgements.states_of(db, run.id), judgements.open_of(db, run.id)
+        states: dict[Key, dict[str, Any]] = {}
+        for rule in (rule for rule in self._rules if rule.matches(run)):
+            known = stored.get((rule.name, rule.hash), {})
+            state, _ = history.replayed(rule)
+            told = known.get("told", False) and state.unknowns > 0
+            states[rule.name, rule.hash] = _stored(rule, state, number, history.base(rule), told=told)
+            if rule.name in decided and state.state != "firing":
+                self._deciding.resolve(db, run, rule, state, decided[rule.name].id, now)
+        judgements.keep_states(db, run.id, states, now)
 
 
-def _moved_on(
-    rule: Rule, known: Mapping[str, Any], history: Sequence[Evaluation], closed: Evaluation
-) -> tuple[State, Verdict]:
-    """Move the stored state on by one evaluation where that is the same as a replay; else replay."""
-    points = [_point(evaluation) for evaluation in history]
-    follows = closed.id == history[-1].id and closed.revision == 1
-    if known and follows and known["points"] == len(history) - 1:
-        return advance(rule, State.from_json(known), points[-1])
-    state, steps = replay(rule, points)
-    return state, steps[-1][2]
+class _History:
+    """One run's evaluations as rules see them; all of them are read only where a rule has to be replayed."""
+
+    def __init__(self, db: Connection, run: Run, number: int, newest: Evaluation, closed: Evaluation) -> None:
+        self._db = db
+        self._run = run
+        self._number = number
+        self._newest = newest
+        self._beside = Stored(db, newest)
+        self._follows = closed.id == newest.id and closed.revision == 1
+
+    def judged(self, rule: Rule, known: Mapping[str, Any]) -> tuple[State, Verdict]:
+        """Move the stored state on by the newest evaluation where that is the same as a replay; else replay."""
+        same = known.get("points") == self._number - 1 and known.get("base", "") == self.base(rule)
+        if self._follows and same:
+            return advance(rule, State.from_json(known), self._point)
+        return self.replayed(rule)
+
+    def replayed(self, rule: Rule) -> tuple[State, Verdict]:
+        """Judge the whole history."""
+        state, steps = replay(rule, self._points)
+        return state, steps[-1][2]
+
+    def base(self, rule: Rule) -> str:
+        """Name what a rule compares all evaluations with; with another baseline all of them are judged anew."""
+        return self._baseline if rule.when.needs_baseline else ""
+
+    @cached_property
+    def _point(self) -> Point:
+        return point(self._db, self._newest, self._beside)
+
+    @cached_property
+    def _points(self) -> list[Point]:
+        return [point(self._db, one) for one in evaluations.judged(self._db, self._run.id)]
+
+    @cached_property
+    def _baseline(self) -> str:
+        found = self._beside.base
+        return "" if found is None else f"{found.id}:{found.revision}:{found.identity}"
 
 
-def _began_again(db: Connection, known: Row[Any], at: Evaluation) -> str:
-    """Say why a rule that fires since an earlier decision has to be decided anew; empty where it has not.
-
-    A run that went back, or was stopped and writes again, is another training: what was done to the old one does
-    not protect it.
-    """
-    if at.attempt != known.attempt:
-        return f"the run went back and began attempt {at.attempt}"
-    stopped = actions.stopped_at(db, known.run_id, known.at)
-    return "the run was stopped and started again" if stopped is not None and at.first_at > stopped else ""
-
-
-def _may_stop_now(db: Connection, run: Run, rule: Rule, decision_id: int) -> bool:
-    """Tell whether a rule that fires on may do what it was not allowed to do when it was decided."""
-    if rule.mode_for(run) != "enforce":
-        return False
-    last = actions.last_of(db, decision_id)
-    return last is None or last.args.get("mode") == "observe" or bool(last.progress.get("withdrawn"))
-
-
-def _stop(run: Run, rule: Rule, args: Mapping[str, Any], reason: str, at: Evaluation, now: float) -> Command:
-    return Command(
-        id=0,
-        run_id=run.id,
-        rule=rule.name,
-        kind="stop",
-        args={**args, "mode": rule.mode_for(run), "severity": rule.severity},
-        state="planned",
-        reason=reason,
-        evidence_at=at.first_at,
-        created_at=now,
-        changed_at=now,
-    )
-
-
-def _is_stopping(db: Connection, run: Run) -> bool:
-    return any(command.run_id == run.id for command in actions.unfinished(db))
-
-
-def _point(evaluation: Evaluation) -> Point:
-    return Point(
-        attempt=evaluation.attempt,
-        step=evaluation.step,
-        epoch=evaluation.epoch,
-        by_epoch=evaluation.by_epoch,
-        first_at=evaluation.first_at,
-        last_at=evaluation.last_at,
-        metrics=evaluation.metrics,
-        complete=evaluation.complete,
-        identity=evaluation.identity,
-        others=evaluation.others,
-    )
+def _stored(rule: Rule, state: State, points: int, base: str, *, told: bool) -> dict[str, Any]:
+    """Give a state as it is kept; `points` are the evaluations that it is made of."""
+    more = {"points": points, "base": base, "severity": rule.severity, "blind": state.unknowns >= BLIND, "told": told}
+    return {**state.to_json(), **more}

@@ -10,11 +10,12 @@ from typing import Any
 from watcher import act
 from watcher.act import Identity, NoProcessError, Process
 from watcher.errors import ActError
-from watcher.judge import Rule
+from watcher.judge import LATER, Rule
 from watcher.nouns import Run
 from watcher.record import evaluations, runs
 from watcher.record.store import Store
 from watcher.steps import protection
+from watcher.steps.intent import cannot
 from watcher.steps.routing import Routes
 
 log = logging.getLogger(__name__)
@@ -53,7 +54,6 @@ class Protecting:
     ) -> None:
         self._store = store
         self._routes = routes
-        self._rules = [rule for rule in rules if any(kind == "stop" for kind, _ in rule.actions())]
         self._watched = watched
         self._find = find
         self._next = 0.0
@@ -63,6 +63,13 @@ class Protecting:
         self._missed: dict[str, float] = {}
         """When runs were looked for last, and not found."""
         self._tied: dict[str, Identity] = {}
+        self.use(rules)
+
+    def use(self, rules: Sequence[Rule]) -> None:
+        """Look at what these rules would do from now on, and at all runs again."""
+        self._all = list(rules)
+        self._rules = [rule for rule in rules if rule.does("stop")]
+        self._next = 0.0
 
     def closed(self, run: Run) -> None:
         """Note that an evaluation of a run was closed; its first one makes it due."""
@@ -99,8 +106,13 @@ class Protecting:
         """Give what is to be stored of a run now."""
         rules = self._stopping(run)
         if not rules:
-            return {**NOTHING, "notes": [protection.NOTHING_STOPS], "spell": old["spell"]}
-        base = {**old, "notes": [], "enforced": any(rule.mode_for(run) == "enforce" for rule in rules)}
+            notes = [protection.NOTHING_STOPS, *self._lacking(run)]
+            return {**NOTHING, "notes": notes, "spell": old["spell"]}
+        base = {
+            **old,
+            "notes": [*self._lacking(run)],
+            "enforced": any(rule.mode_for(run) == "enforce" for rule in rules),
+        }
         output = stored.outputs.get(run.id)
         if output is None or run.id not in stored.judged or output <= self._outputs.get(run.id, 0.0):
             return base
@@ -137,6 +149,8 @@ class Protecting:
         with self._store.change("protection") as db:
             for run, old, new in changed:
                 runs.set_fact(db, KEY + run.id, dict(new), now)
+                for note, rules in self._lacking(run).items():
+                    self._routes.post(db, protection.cannot_do(run, rules, note), now)  # its key makes that once
                 if new["unprotected"] and new["spell"] != old["spell"]:
                     why = new["unprotected"][0].removeprefix(f"{protection.NO_BACKEND}: ")
                     self._routes.post(db, protection.cannot_stop(run, self._stopping(run), why, new["spell"]), now)
@@ -145,6 +159,12 @@ class Protecting:
         for run, _, new in changed:
             if said := [*new["unprotected"], *new["notes"], *(["its rules can stop it"] if new["tied"] else [])]:
                 log.info("run %s: %s", run.name, "; ".join(said))
+
+    def _lacking(self, run: Run) -> dict[str, list[Rule]]:
+        """Say what rules would do to a run that nothing can, and which rules."""
+        mine = [rule for rule in self._all if rule.matches(run)]
+        wanted = {kind: [rule for rule in mine if rule.does(kind)] for kind in LATER}
+        return {cannot(kind): rules for kind, rules in wanted.items() if rules}
 
     def _stopping(self, run: Run) -> list[Rule]:
         return [rule for rule in self._rules if rule.matches(run)]

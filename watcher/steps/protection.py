@@ -19,7 +19,7 @@ NOTHING_STOPS = "no rule stops it; rules with `then: stop` would (docs/rules.md)
 def cannot_judge(run: Run, rule: Rule, state: State, at: Evaluation) -> Notice:
     """Say that a rule could not judge a run's last evaluations, why, and what would let it."""
     quiet: Severity = "info" if rule.severity == "info" else "warning"
-    stops = " nor stops anything" if any(kind == "stop" for kind, _ in rule.actions()) else " nor is it resolved"
+    stops = " nor stops anything" if rule.does("stop") else " nor is it resolved"
     return Notice(
         key=f"{run.id}:{rule.name}:{at.attempt}:{at.step}:blind:{at.revision}",
         severity=quiet,
@@ -60,6 +60,21 @@ def cannot_stop(run: Run, rules: Sequence[Rule], why: str, spell: int) -> Notice
         run=run.name,
         kind="protection",
         facts={"path": str(run.path), "mode": mode, "reason": why, "rules": [rule.name for rule in rules]},
+    )
+
+
+def cannot_do(run: Run, rules: Sequence[Rule], what: str) -> Notice:
+    """Say, once for a run, that no backend of this version can do what rules would do; they alert only."""
+    names = ", ".join(rule.name for rule in rules)
+    return Notice(
+        key=f"{run.id}:{what}",
+        severity="warning" if _enforced(run, rules) else "info",
+        title=f"{run.name}: {what}",
+        text=f"Should {names} fire, you are alerted, and nothing else is done: {what} of this version can. "
+        "Do it in the trainer, or let the rule stop the run (`then: stop`, or `escalate`).",
+        run=run.name,
+        kind="protection",
+        facts={"path": str(run.path), "reason": what, "rules": [rule.name for rule in rules]},
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -11,12 +10,13 @@ from typing import Any
 from sqlalchemy import Connection, Row
 
 from watcher.act import Kept
-from watcher.clock import span
 from watcher.judge import Rule, State
 from watcher.names import place_of
 from watcher.notify import Target, labels
-from watcher.nouns import HOLD, SEVERITIES, Command, Evaluation, Mode, Notice, Run, Sample, Severity, Verdict
+from watcher.nouns import SEVERITIES, Command, Evaluation, Mode, Notice, Run, Sample, Severity, Verdict
 from watcher.record import outbox
+from watcher.steps.intent import deadline, hold_facts, intent, stop_of, veto
+from watcher.steps.programs import label_of, programs
 
 LIMITS_OF_THE_NUMBER = "CLIP score says how closely images follow their prompts, nothing about their quality."
 
@@ -24,19 +24,36 @@ LIMITS_OF_THE_NUMBER = "CLIP score says how closely images follow their prompts,
 class Routes:
     """The configured targets by label, and the outbox that leads to them."""
 
-    def __init__(self, targets: Sequence[Target]) -> None:
-        self.labels = labels(targets)
-        self.targets = dict(reversed(list(zip(self.labels, targets, strict=True))))
+    def __init__(self, targets: Sequence[Target], rules: Sequence[Rule] = ()) -> None:
+        self._people = targets
         self.disabled: set[str] = set()
         """Targets that get nothing until the daemon is started again; what is posted for them waits until then."""
+        self.use(rules)
 
-    def post(self, db: Connection, notice: Notice, now: float, without: str = "") -> None:
-        """Write a notice, in the caller's transaction, for every target of its severity but one."""
+    def use(self, rules: Sequence[Rule]) -> None:
+        """Lead to the programs of these rules from now on."""
+        self._programs = {label: program for rule in rules for label, program in programs(rule)}
+        self.ways: list[Target] = [*self._people, *self._programs.values()]
+        """All targets, in the order of `labels`."""
+        self.labels = [*labels(self._people), *self._programs]
+        self.targets = dict(reversed(list(zip(self.labels, self.ways, strict=True))))
+
+    def post(self, db: Connection, notice: Notice, now: float, without: str = "", also: Sequence[str] = ()) -> None:
+        """Write a notice, in the caller's transaction, for every target of its severity but one.
+
+        A rule's programs get only what is `also` for them.
+        """
         wanted = [label for label in self.targets if label != without and self._wants(label, notice)]
-        outbox.post(db, replace(notice, at=now), wanted, now)
+        outbox.post(db, replace(notice, at=now), [*wanted, *also], now)
+
+    def programs_of(self, rule: Rule, place: str) -> list[str]:
+        """Give the labels of the programs that a rule runs at a place, `then` or `escalate`."""
+        return [label for label in self._programs if label == label_of(rule, place)]
 
     def _wants(self, label: str, notice: Notice) -> bool:
-        return SEVERITIES.index(notice.severity) >= SEVERITIES.index(self.targets[label].min_severity)
+        return label not in self._programs and SEVERITIES.index(notice.severity) >= SEVERITIES.index(
+            self.targets[label].min_severity
+        )
 
 
 def alert(
@@ -57,14 +74,14 @@ def alert(
     the run were stopped now.
     """
     number = at.revision if decision is None else decision
-    intention = _intent(run, rule, mode, left)
+    intention = intent(run, rule, mode, rule.actions(), left)
     said = [sentence(verdict.reason), sentence(rule.description), _worst(lowest), intention]
     facts = {**where(at), "path": str(run.path), "mode": mode, "intention": intention}
     return Notice(
         key=f"{run.id}:{rule.name}:{at.attempt}:{at.step}:firing:{number}",
         severity=rule.severity,
         title=f"{run.name}: {rule.name} at {at}",
-        text=" ".join(part for part in [*said, LIMITS_OF_THE_NUMBER] if part),
+        text=" ".join(part for part in [*said, LIMITS_OF_THE_NUMBER if rule.metric else ""] if part),
         run=run.name,
         rule=rule.name,
         kind="alert",
@@ -73,8 +90,8 @@ def alert(
             **_said(rule, verdict.reason),
             **_numbers(verdict, at),
             **_streak(state),
-            **_deadline(rule, mode, now),
-            **(hold_facts(run) if mode == "enforce" and _stop_of(rule) else {}),
+            **deadline(rule.actions(), mode, now),
+            **(hold_facts(run) if mode == "enforce" and stop_of(rule.actions()) else {}),
             **(left.facts if left else {}),
             "lowest": [list(one) for one in lowest],
             "note": LIMITS_OF_THE_NUMBER,
@@ -86,7 +103,7 @@ def _said(rule: Rule, reason: str) -> dict[str, Any]:
     return {
         "reason": reason,
         "description": rule.description,
-        "metric": rule.when.metric,
+        "metric": rule.metric,
         "sign": rule.when.sign,
     }
 
@@ -98,52 +115,6 @@ def _streak(state: State | None) -> dict[str, Any]:
 def where(at: Evaluation | Row[Any]) -> dict[str, Any]:
     """Give where in its training something stands, for programs."""
     return {"step": at.step, "attempt": at.attempt, **({"by_epoch": True} if at.by_epoch else {})}
-
-
-def _deadline(rule: Rule, mode: Mode, now: float) -> dict[str, Any]:
-    """Give the wall time before which nothing is done."""
-    stop = _stop_of(rule)
-    return {"deadline": now + stop["delay"]} if stop is not None and mode == "enforce" else {}
-
-
-def _stop_of(rule: Rule) -> Mapping[str, Any] | None:
-    return next((settings for kind, settings in rule.actions() if kind == "stop"), None)
-
-
-def hold_facts(run: Run) -> dict[str, Any]:
-    """Give the commands that veto every action on a run, and that allow them again."""
-    name = shlex.quote(run.name)
-    return {"hold": f"watcher hold {name}", "release": f"watcher release {name}"}
-
-
-def _intent(run: Run, rule: Rule, mode: Mode, left: Kept | None) -> str:
-    """Say what follows: only what is really going to be tried."""
-    stop = _stop_of(rule)
-    if stop is None:
-        return ""
-    if mode == "observe":
-        where = [f"the {name}" for name, one in (("run", run.mode), ("rule", rule.mode)) if one == "observe"]
-        return f"Only observed: with `mode: enforce` for {' and '.join(where)} it would now be stopped."
-    when = f"in {span(stop['delay'])} at the earliest, if the rule still fires then and nobody holds it"
-    save = _SAVE[stop["save"]].format(wait=span(stop["wait"]))
-    outcome = "A notice with the outcome and its proof follows."
-    return f"It will be stopped {when}{save}.{_if_now(left)} To veto: {_veto(run)}. {outcome}"
-
-
-_SAVE = {
-    "wait": "; it then waits up to {wait} for its next checkpoint first",
-    "required": "; unless it then writes no checkpoint within {wait}, in which case it goes on",
-    "no": "",
-}
-
-
-def _if_now(left: Kept | None) -> str:
-    return f" If it ended now, {left.survives(would=True)}." if left else ""
-
-
-def _veto(run: Run) -> str:
-    """Say how to keep a run from being stopped: the command, or the file where no command is at hand."""
-    return f"`{hold_facts(run)['hold']}`, or an empty file {run.path / HOLD}"
 
 
 def _worst(lowest: Sequence[tuple[str, float]]) -> str:
@@ -165,6 +136,44 @@ def sentence(text: str) -> str:
     """End a text as a sentence."""
     text = text.strip()
     return text + "." if text and not text.endswith((".", "!", "?")) else text
+
+
+def escalated(
+    run: Run,
+    rule: Rule,
+    state: State,
+    verdict: Verdict,
+    at: Evaluation,
+    decision: int,
+    now: float,
+    left: Kept | None = None,
+) -> Notice:
+    """Say that a rule has fired for so long that more is done; once for each decision."""
+    mode, span = rule.mode_for(run), rule.escalate.after if rule.escalate else ""
+    intention = intent(run, rule, mode, rule.escalation(), left)
+    reason = f"It still fires, {span} after it began. {sentence(state.reason)}"
+    return Notice(
+        key=f"{run.id}:{rule.name}:{decision}:escalated",
+        severity=rule.severity,
+        title=f"{run.name}: {rule.name} still fires at {at}",
+        text=" ".join(part for part in (reason, sentence(rule.description), intention) if part),
+        run=run.name,
+        rule=rule.name,
+        kind="alert",
+        facts={
+            **where(at),
+            "path": str(run.path),
+            "mode": mode,
+            "intention": intention,
+            **_said(rule, reason),
+            **_numbers(verdict, at),
+            **_streak(state),
+            **deadline(rule.escalation(), mode, now),
+            **(hold_facts(run) if mode == "enforce" and stop_of(rule.escalation()) else {}),
+            **(left.facts if left else {}),
+            "note": LIMITS_OF_THE_NUMBER,
+        },
+    )
 
 
 def resolved(run: Run, rule: str, reason: str, decision_id: int, severity: Severity = "info") -> Notice:
@@ -198,7 +207,7 @@ def reminder(run: Run, rule: Rule, decision: Row[Any]) -> Notice:
             "numbers": dict(decision.numbers),
             "mode": rule.mode_for(run),
             **_said(rule, f"{since} {decision.reason}"),
-            **(hold_facts(run) if rule.mode_for(run) == "enforce" and _stop_of(rule) else {}),
+            **(hold_facts(run) if rule.mode_for(run) == "enforce" and rule.does("stop") else {}),
             "note": LIMITS_OF_THE_NUMBER,
         },
     )
@@ -261,7 +270,7 @@ def _next_time(run: Run, command: Command) -> str:
     """Say how a stop that a rule carried out can be vetoed next time."""
     if command.by_hand or command.state != "verified":
         return ""
-    return f" To veto the next one in time: {_veto(run)}."
+    return f" To veto the next one in time: {veto(run)}."
 
 
 def lowest(samples: Sequence[Sample], scores: Mapping[int, Row[Any]], number: int = 3) -> list[tuple[str, float]]:

@@ -38,11 +38,15 @@ class Telling:
         self._store = store
         self._routes = routes
         self._postman = postman
-        self._rules: Mapping[str, Rule] = {rule.name: rule for rule in rules}
+        self.use(rules)
         self._out: dict[int, Delivery] = {}
         self._troubles: dict[str, _Trouble] = {}
         self._begun = False
         self._rest = Rest(store)
+
+    def use(self, rules: Sequence[Rule]) -> None:
+        """Remind of what these rules have decided from now on."""
+        self._rules: Mapping[str, Rule] = {rule.name: rule for rule in rules}
 
     def advance(self, now: float) -> None:
         """Send what is due."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from watcher.config import Config, state_folder
 from watcher.discover import FoundRun, RunSettings, find_runs, watching
-from watcher.judge import Rule, RuleSet, advise
+from watcher.judge import LATER, Rule, RuleSet, advise
 from watcher.mounts import Mounts
 from watcher.nouns import Run
 from watcher.view.text import counted, known, plain
@@ -69,13 +69,20 @@ def _rule(rule: Rule, runs: Sequence[Run]) -> str:
     names = [name for name, _ in rule.then]
     enforced = sum(run.mode == "enforce" and rule.mode != "observe" for run in mine)
     acts = "" if names == ["alert"] else f", enforced for {enforced}"
-    when = f"{rule.when.metric} {rule.when.sign} {rule.when.threshold:g}"
-    return f"{rule.name}: {when}, then {' and '.join(names)}; for {len(mine)} of {counted(len(runs), 'run')}{acts}"
+    return f"{rule.name}: {rule.when}, then {' and '.join(names)}; for {len(mine)} of {counted(len(runs), 'run')}{acts}"
 
 
 def advice(rules: Sequence[Rule], *, configured: bool = False) -> list[str]:
     """Give a line for everything in the rules that is likely to decide badly; `configured` as in `advise`."""
-    return [f"{code} {rule}: {text}" for code, rule, text in advise(rules, configured=configured)]
+    given = [f"{code} {rule}: {text}" for code, rule, text in advise(rules, configured=configured)]
+    return given + [f"note {rule.name}: {what}" for rule in rules for what in _lacking(rule)]
+
+
+def _lacking(rule: Rule) -> Iterator[str]:
+    """Say what a rule would do that no backend of this version can: it is valid, and nobody may count on it."""
+    for kind, what in LATER.items():
+        if rule.does(kind):
+            yield f"cannot {what}: no backend of this version can; it alerts only"
 
 
 def _as_run(found: FoundRun, config: Config) -> Run:

@@ -28,4 +28,4 @@ def _main(start: Start, *, conditioned: bool) -> list[events.Embedded]:
     except OSError:
         return []
     tags = (VALIDATION, FINAL, UNCONDITIONAL)
-    return [one for one in found if one.tag not in tags and one.after != one.step and (conditioned or one.repeat == 0)]
+    return [one for one in found if one.tag not in tags and (conditioned or one.repeat == 0)]

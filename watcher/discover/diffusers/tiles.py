@@ -20,6 +20,8 @@ from watcher.discover.diffusers.starts import Start
 
 DISTILLED = 4
 """Pictures of a prompt that LCM distillation makes; no option changes it."""
+_UPSCALES = "class_labels_conditioning"
+"""A setting of scripts that take `--validation_images` as well, which say how many there are, and are not noted."""
 _WAY_OUT = "say how many with `layout: {diffusers: {images: N}}`"
 
 
@@ -33,7 +35,7 @@ class Tiling:
     numbered: bool = False
     """Each is of the prompt of its number; else all are of one."""
     is_sure: bool = True
-    """The trainer says how many, and not the user's prompt file alone."""
+    """It is plainly said how many; else only the models' own, square pictures are believed."""
 
     @property
     def generated(self) -> int:
@@ -91,7 +93,9 @@ def _numbered(start: Start, images: int | None, prompts: int) -> Tiling | str:
 def _of_one(start: Start, images: int | None) -> Tiling | str:
     given = len(start.lists.get("validation_images", ()))
     count = images or given or start.number("num_validation_images")
-    return Tiling(count) if count else f"no `num_validation_images` is known of {start.tracker}; {_WAY_OUT}"
+    if not count:
+        return f"no `num_validation_images` is known of {start.tracker}; {_WAY_OUT}"
+    return Tiling(count, is_sure=bool(images or given) or _UPSCALES not in start.settings)
 
 
 def _of_tag(start: Start, tag: str, images: int | None) -> Tiling | str:

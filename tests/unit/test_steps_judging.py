@@ -1,0 +1,150 @@
+"""What is stored of a rule is what a replay of the store gives, for every condition, whatever happens to a run.
+
+Histories are random: evaluations that follow, come late, are reopened or scored by another model, runs that go back,
+NaN and missing metrics, other baselines, and restarts in between; only the store lasts.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Connection
+
+from watcher.judge import Rule, State, replay
+from watcher.nouns import Evaluation, Run, Sample, Score
+from watcher.record import baselines, evaluations, judgements, runs, samples
+from watcher.record.scores import keep_scores
+from watcher.record.store import Store, open_store
+from watcher.steps.beside import point
+from watcher.steps.judging import Judging
+from watcher.steps.routing import Routes
+
+KEYS = "abcdefgh"
+MEAN = {"metric": "clip/mean"}
+WHENS: list[Any] = [
+    "clip/mean < 0.2",
+    {**MEAN, "below": 0.2, "confidence": 0.9},
+    *({**MEAN, "worse_by": 0.05, "than": than} for than in ("best", "previous", "baseline", "median of 3")),
+    {**MEAN, "stalls": "2 evaluations", "min_gain": 0.02},
+    *({**MEAN, "worse_than": than, "p": 0.05} for than in ("baseline", "best", "previous")),
+    {**MEAN, "not_finite": True},
+    {"all": ["clip/mean < 0.3", {"any": [{**MEAN, "worse_by": 0.05}, {"not": {**MEAN, "worse_than": "previous"}}]}]},
+]
+FIELDS: list[dict[str, Any]] = [
+    {},
+    {"for": "2 evaluations", "clear": "2 evaluations"},
+    {"for": "100 steps", "after": "100 steps", "escalate": {"after": "1 evaluation", "then": "alert"}},
+    {"after": {"evaluations": 3}, "on_nan": "fire", "needs": {"complete": True}},
+]
+RULES = [
+    Rule.model_validate({"name": f"r{number}-{place}", "when": when, **fields})
+    for number, when in enumerate(WHENS)
+    for place, fields in enumerate(FIELDS)
+    if (number + place) % 2 == 0
+]
+RUN = Run("run-1", "run", Path("/out/run"), "plain", first_seen=1.0)
+value = st.sampled_from([0.1, 0.15, 0.2, 0.25, 0.3, None, math.nan])
+moves = st.one_of(
+    st.tuples(st.just("next"), st.integers(1, 3), value, st.booleans()),
+    st.tuples(st.just("late"), st.integers(0, 9), value, st.booleans()),
+    st.tuples(st.just("back"), st.integers(0, 9), value, st.booleans()),
+    st.tuples(st.just("baseline"), st.integers(0, 9), st.none(), st.booleans()),
+    st.tuples(st.just("model"), st.just(0), st.none(), st.booleans()),
+)
+
+
+class Past:
+    """One run in a store of its own; every move is a transaction by a daemon that knows only the store."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.now, self.attempt, self.model = 1000.0, 1, 1
+        with store.change("meet") as db:
+            runs.add(db, RUN, "", newest=0.0)
+
+    def move(self, kind: str, number: int, mean: float | None, complete: bool) -> None:
+        self.now += 60
+        with self.store.change("move") as db:
+            steps = [one.step for one in evaluations.judged(db, RUN.id)]
+            if kind == "model":
+                self.model = 3 - self.model
+            elif kind == "baseline" and steps:
+                baselines.choose(db, RUN.id, baselines.Choice(RUN.id, steps[number % len(steps)]), self.now)
+            elif kind == "back" and steps:
+                self._go_back(db, steps[number % len(steps)], mean, complete)
+            elif kind == "late":
+                self._close(db, 50 * number, mean, complete)
+            elif kind == "next":
+                self._close(db, max(steps, default=-50) + 50 * number, mean, complete)
+
+    def _go_back(self, db: Connection, step: int, mean: float | None, complete: bool) -> None:
+        self.attempt += 1
+        evaluations.supersede(db, RUN.id, step)
+        runs.add_attempt(db, RUN.id, self.attempt, step, self.now)
+        self._close(db, step, mean, complete)
+
+    def _close(self, db: Connection, step: int, mean: float | None, complete: bool) -> None:
+        attempt = runs.attempt_at(db, RUN.id, step)
+        there = {one.step: one.id for one in evaluations.judged(db, RUN.id)}
+        for key in KEYS if step not in there else "":
+            digest = f"{step}-{attempt}-{key}"
+            one = Sample(RUN.id, step, key, 0, Path(f"/{digest}"), 1, self.now, digest, prompt=f"thing {key}")
+            samples.add(db, one, self.now)
+        found = next(one for one in evaluations.of_run(db, RUN.id) if (one.attempt, one.step) == (attempt, step))
+        if step not in there and mean is not None and math.isfinite(mean):
+            self._score(db, found, mean)
+        metrics = {} if mean is None else {"clip/mean": mean, "clip/stderr": 0.02, "clip/prompts": 8.0}
+        named = replace(found, identity=f"m{self.model}@1")
+        closed = evaluations.close(db, named, metrics, complete=complete, because="test")
+        Judging(RULES, Routes([])).judge(db, RUN, closed, self.now)
+
+    def _score(self, db: Connection, evaluation: Evaluation, mean: float) -> None:
+        for number, one in enumerate(samples.in_evaluation(db, evaluation.id)):
+            score = Score(one.id or 0, one.digest, mean + number / 1000)
+            keep_scores(db, {"clip": f"m{self.model}@1"}, [score], self.now)
+
+    def differences(self) -> list[str]:
+        """Name the rules whose stored state is not what a replay gives."""
+        with self.store.read() as db:
+            points = [point(db, one) for one in evaluations.judged(db, RUN.id)]
+            stored = judgements.states_of(db, RUN.id)
+            return [
+                rule.name
+                for rule in RULES
+                if points and _state(stored[rule.name, rule.hash]) != _replayed(rule, points)
+            ]
+
+
+def _state(stored: dict[str, Any]) -> State:
+    return State.from_json(stored)
+
+
+def _replayed(rule: Rule, points: list[Any]) -> State:
+    return State.from_json(json.loads(json.dumps(replay(rule, points)[0].to_json(), allow_nan=False)))
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    return (tmp_path_factory.mktemp("past") for _ in iter(int, 1))
+
+
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(found=st.lists(moves, min_size=3, max_size=12))
+def test_the_stored_state_is_what_a_replay_of_the_store_gives(folders: Iterator[Path], found: list[Any]) -> None:
+    store = open_store(next(folders))
+    try:
+        past = Past(store)
+        for kind, number, mean, complete in found:
+            past.move(kind, number, mean, complete)
+            if kind not in ("baseline", "model"):  # what these change, the next evaluation that is closed brings
+                assert past.differences() == []
+    finally:
+        store.close()
