@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-import stat
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+
+from watcher.smallfile import kept
 
 FILES = ("config_file", "config")
 """Options that name a configuration file: sd-scripts' `--config_file`, and `--config` of others."""
@@ -70,11 +70,9 @@ def file_settings(path: Path) -> dict[str, str]:
     """Give the settings of a configuration file, sections flattened; none where it cannot be read."""
     for place in (path, path.with_name(path.name + ".toml")):
         try:
-            info = place.stat()
-        except (OSError, ValueError):  # not there, or no path at all
+            return dict(_read(place))
+        except (OSError, ValueError):  # not there, no configuration, or no path at all
             continue
-        if stat.S_ISREG(info.st_mode) and info.st_size <= LARGEST:
-            return dict(_read(place, info.st_mtime_ns, info.st_size))
     return {}
 
 
@@ -93,8 +91,8 @@ def _options(parts: Sequence[str]) -> Iterator[tuple[str, str]]:
             yield match["name"].replace("-", "_"), value
 
 
-@lru_cache(maxsize=256)
-def _read(path: Path, _mtime_ns: int, _size: int) -> Mapping[str, str]:
+@kept(256, LARGEST)
+def _read(path: Path) -> Mapping[str, str]:
     try:
         return dict(_flat(_parse(path.suffix, path.read_text(encoding="utf-8-sig"))))
     except (OSError, ValueError, RecursionError):

@@ -20,6 +20,7 @@ from watcher.discover.diffusers.names import began, event_files, listed
 from watcher.discover.diffusers.running import options, running
 from watcher.discover.events import is_event_file, read
 from watcher.discover.running import SLACK, Running
+from watcher.smallfile import kept
 
 CONFIG = "hparams.yml"
 LARGEST = 2**20
@@ -110,14 +111,13 @@ def _time(name: str) -> float:
 
 def _from_yaml(path: Path) -> Mapping[str, Any]:
     try:
-        info = path.stat()
-        return _read_yaml(path, info.st_mtime_ns) if info.st_size <= LARGEST else {}
+        return _read_yaml(path)
     except OSError:
         return {}
 
 
-@lru_cache(maxsize=4096)
-def _read_yaml(path: Path, _mtime_ns: int) -> Mapping[str, Any]:
+@kept(4096, LARGEST)
+def _read_yaml(path: Path) -> Mapping[str, Any]:
     try:
         found = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError:
