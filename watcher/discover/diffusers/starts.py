@@ -16,9 +16,9 @@ from typing import Any
 
 import yaml
 
-from watcher.discover.diffusers.names import began, event_files, listed
+from watcher.discover.diffusers.names import event_files, listed
 from watcher.discover.diffusers.running import options, running
-from watcher.discover.events import is_event_file, read
+from watcher.discover.events import began, is_event_file, read
 from watcher.discover.running import SLACK, Running
 from watcher.smallfile import kept
 
