@@ -10,10 +10,10 @@ import logging
 import os
 import struct
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, BinaryIO
 
 from watcher import inside
@@ -84,6 +84,21 @@ class _Tail:
 def is_event_file(name: str) -> bool:
     """Tell an event file by its name, as TensorBoard does."""
     return PREFIX in name
+
+
+def began(event_file: PurePath) -> float:
+    """Give when an event file was begun, by its name (wall time, whole seconds); 0 where it does not say.
+
+    Format: `events.out.tfevents.{seconds}.{host}...` (tensorboard,
+    `summary/writer/event_file_writer.py`).
+    """
+    digits = event_file.name.partition(PREFIX)[2].partition(".")[0]
+    return float(digits) if digits.isascii() and digits.isdecimal() and len(digits) < 15 else 0.0
+
+
+def by_age(event_files: Iterable[Path]) -> list[Path]:
+    """Sort event files by when they were begun, the oldest first."""
+    return sorted(event_files, key=lambda path: (began(path), path))
 
 
 def pictures(path: Path) -> list[Embedded]:

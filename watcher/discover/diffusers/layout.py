@@ -21,14 +21,13 @@ from watcher.discover.diffusers.names import (
     UNCONDITIONAL,
     VALIDATION,
     a_saved_picture,
-    began,
     event_files,
     is_tracker,
 )
 from watcher.discover.diffusers.prompts import key_of, known_starts, prompts_of
 from watcher.discover.diffusers.starts import Start, start_of
 from watcher.discover.diffusers.tiles import Tiling, is_conditioned, logs_epochs, tiling
-from watcher.discover.events import Embedded, is_event_file
+from watcher.discover.events import Embedded, began, is_event_file
 from watcher.discover.layout import Checkpoint, Facts, Layout, Place, Prompts
 from watcher.names import LEARNING_RATE, LOSS
 from watcher.nouns import Setup, Tile

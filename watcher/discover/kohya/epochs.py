@@ -24,9 +24,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from watcher.discover.events import PREFIX
 from watcher.discover.kohya.training import Training
 from watcher.discover.layout import Place
-from watcher.discover.steps import PREFIX, StepClock
+from watcher.discover.steps import StepClock
 
 SLACK = 2.0
 """Seconds by which the clocks of images and of events may differ."""
