@@ -18,12 +18,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection
 
-from watcher.judge import Rule, State, replay
+from watcher.judge import Mark, Rule, State, replay
 from watcher.nouns import Evaluation, Run, Sample, Score
 from watcher.record import baselines, evaluations, judgements, runs, samples
 from watcher.record.scores import keep_scores
 from watcher.record.store import Store, open_store
-from watcher.steps.beside import point
+from watcher.steps.beside import Stored, point
 from watcher.steps.judging import Judging
 from watcher.steps.routing import Routes
 
@@ -148,3 +148,30 @@ def test_the_stored_state_is_what_a_replay_of_the_store_gives(folders: Iterator[
                 assert past.differences() == []
     finally:
         store.close()
+
+
+def test_another_run_is_compared_at_its_nearest_step_that_was_written_before(tmp_path: Path) -> None:
+    store = open_store(tmp_path / "past")
+    past = Past(store)
+    for step, mean in ((0, 0.30), (100, 0.20)):
+        past.now += 60
+        with store.change("move") as db:
+            past._close(db, step, mean, True)
+    other = replace(RUN, id="run-2", name="second")
+    with store.change("meet") as db:
+        runs.add(db, other, "", newest=0.0)
+        found = {one.step: one for one in evaluations.judged(db, RUN.id)}
+        later, between = (
+            replace(found[100], run_id=other.id),
+            replace(found[0], run_id=other.id, step=90, last_at=1070.0),
+        )
+        assert _named(db, later) == "run run (step 100)"
+        assert _named(db, replace(later, step=20)) == "run run (step 0)"
+        assert _named(db, between) == "run run (step 0)"  # what is nearer was not written yet
+        assert _named(db, replace(between, last_at=10.0)) == "run run has no evaluation that is older than this one"
+    store.close()
+
+
+def _named(db: Connection, evaluation: Evaluation) -> str:
+    pairs = Stored(db, evaluation).pairs("clip", Mark("run", run="run"))
+    return pairs.lack or pairs.than

@@ -56,11 +56,7 @@ class SimpleTuner(Layout):
     """
 
     name: ClassVar[str] = "simpletuner"
-    numbers: ClassVar[Mapping[str, str]] = {
-        "train_loss": LOSS,
-        "learning_rate": LEARNING_RATE,
-        "grad_norm": GRAD_NORM,
-    }
+    numbers: ClassVar[Mapping[str, str]] = {"train_loss": LOSS, "learning_rate": LEARNING_RATE, "grad_norm": GRAD_NORM}
 
     def detect(self, folder: Path) -> str:
         """Recognise the folder by SimpleTuner's image folder, or by a configuration that names it."""

@@ -65,8 +65,9 @@ def _kill(child: subprocess.Popen[bytes]) -> None:
     with suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGKILL)
     child.wait()
-    if child.stdout is not None:
-        child.stdout.close()
+    for pipe in (child.stdin, child.stdout):  # not read to its end: what it started may hold that open
+        if pipe is not None:
+            pipe.close()
 
 
 def _last_line(said: bytes) -> str:

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from watcher.errors import ConfigError
 from watcher.judge import Rule
 from watcher.nouns import Notice
-from watcher.record import judgements, outbox
+from watcher.record import judgements, outbox, runs
 from watcher.record.store import Store
 from watcher.steps.routing import Routes
 
@@ -95,12 +95,20 @@ class Reloading:
 
 
 def settle(db: Connection, rules: Sequence[Rule], now: float) -> None:
-    """Forget the states of rules that are gone or decide by something else, and resolve what they had decided."""
-    hashes = {rule.name: rule.hash for rule in rules}
-    judgements.forget_states(db, hashes)
-    for decision in judgements.all_open(db):
-        if decision.hash != hashes.get(decision.rule):
+    """Forget the states of rules that are gone or decide by something else, and resolve what they had decided.
+
+    So is what they had decided of runs that they are not for any more.
+    """
+    known = {rule.name: rule for rule in rules}
+    judgements.forget_states(db, {name: rule.hash for name, rule in known.items()})
+    found = judgements.all_open(db)
+    of = {run.id: run for run in runs.all_runs(db)} if found else {}
+    for decision in found:
+        rule = known.get(decision.rule)
+        if rule is None or rule.hash != decision.hash:
             judgements.resolve(db, decision.id, CHANGED, now)
+        elif not rule.matches(of[decision.run_id]):
+            judgements.resolve(db, decision.id, "the rule is not for this run any more", now)
 
 
 def _stamp(path: Path) -> list[tuple[str, int, int, int]]:
