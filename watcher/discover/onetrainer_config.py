@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from watcher.discover.disk import listed
 from watcher.discover.onetrainer_names import config_stamp, key_of
 from watcher.discover.running import Running, leads_to, running
 from watcher.smallfile import fit, kept
@@ -73,15 +74,6 @@ class Config:
     def packed(self) -> Samples | None:
         """Give the samples that the configuration holds itself; None where it holds none that can be read."""
         return _samples(self.path, self.written_at, self.settings.get("samples"))
-
-
-def listed(folder: Path) -> list[str]:
-    """Give the names in a folder, sorted; those that are not UTF-8 cannot be written down and are nobody's."""
-    try:
-        names = os.listdir(folder)
-    except OSError:
-        return []
-    return sorted(name for name in names if name == name.encode("utf-8", "replace").decode())
 
 
 def configs(workspace: Path) -> list[Config]:

@@ -13,6 +13,7 @@ from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 
+from watcher.discover.disk import is_text
 from watcher.discover.events import by_age, is_event_file
 
 VALIDATION, FINAL, UNCONDITIONAL = "validation", "test", "test_samples"
@@ -85,8 +86,7 @@ def _a_saved_picture(place: Path, _changed_ns: int) -> str:
 
 @lru_cache(maxsize=4096)
 def _listed(folder: Path, _changed_ns: int) -> tuple[str, ...]:
-    names = os.listdir(folder)
-    return tuple(sorted(name for name in names if name == name.encode("utf-8", "replace").decode()))
+    return tuple(sorted(filter(is_text, os.listdir(folder))))
 
 
 def _folders(logs: Path) -> Iterator[Path]:
