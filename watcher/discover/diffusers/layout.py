@@ -122,7 +122,8 @@ class Diffusers(Layout):
             return facts
         start = self._start(place, facts.source)
         if facts.epoch == facts.step:
-            return facts if logs_epochs(start) else replace(facts, epoch=None)
+            is_epoch = logs_epochs(start)
+            return replace(facts, epoch=facts.epoch if is_epoch else None, by_epoch=is_epoch and facts.step > 0)
         is_within = start.has("validation_steps") and not start.has("validation_epochs") and not facts.variant
         return replace(facts, step=facts.step + 1) if is_within else facts
 
