@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
+from torch.utils.tensorboard import SummaryWriter
 
 from watcher.discover import Facts, Place, RunSettings, find_in, scan
 from watcher.discover.pattern import STREAMS, Pattern
@@ -178,3 +179,43 @@ def test_a_name_with_a_step_is_at_that_step_also_where_others_have_epochs_only()
     assert layout.parse(PurePath("e2s7.png")) == Facts(7, "0", epoch=2.0)
     assert layout.parse(PurePath("e2.png")) == Facts(2, "0", epoch=2.0, by_epoch=True)
     assert layout.parse(PurePath(".png")) is None
+
+
+BY_EPOCH = Pattern(regex=r"e(?P<epoch>\d+)_(?P<key>\w+)\.png", logs="logs")
+
+
+def log_steps(folder: Path, *logged: tuple[float, int]) -> None:
+    with SummaryWriter(str(folder / "logs/run")) as writer:
+        for at, step in logged:
+            writer.add_scalar("train/loss", 0.5, step, walltime=at)
+
+
+def test_an_epoch_gets_the_step_of_the_last_scalar_before_its_picture(tmp_path: Path) -> None:
+    long_ago = time.time() - 1000
+    log_steps(tmp_path, (long_ago, 100), (long_ago + 10, 200))
+    facts = Facts(2, "cat", epoch=2.0, by_epoch=True)
+    place = Place(tmp_path)
+    assert BY_EPOCH.dated(place, facts, long_ago + 11) == Facts(200, "cat", epoch=2.0)
+    assert BY_EPOCH.dated(place, facts, long_ago + 5) == Facts(100, "cat", epoch=2.0)
+    assert BY_EPOCH.dated(place, facts, long_ago - 5) == facts
+    assert len(BY_EPOCH.scalar_files(place)) == 1
+
+
+def test_an_epoch_waits_for_scalars_that_may_be_on_their_way(tmp_path: Path) -> None:
+    now = time.time()
+    log_steps(tmp_path, (now - 60, 100))
+    facts = Facts(2, "cat", epoch=2.0, by_epoch=True)
+    assert BY_EPOCH.dated(Place(tmp_path), facts, now - 30) is None
+    log_steps(tmp_path, (now - 40, 190), (now - 20, 210))
+    assert BY_EPOCH.dated(Place(tmp_path), facts, now - 30) == Facts(190, "cat", epoch=2.0)
+
+
+def test_what_has_a_step_or_no_logs_keeps_what_its_name_says(tmp_path: Path) -> None:
+    log_steps(tmp_path, (1000.0, 100))
+    by_epoch = Facts(2, "cat", epoch=2.0, by_epoch=True)
+    without = BY_EPOCH.model_copy(update={"logs": None})
+    assert without.dated(Place(tmp_path), by_epoch, 2000.0) == by_epoch
+    assert BY_EPOCH.dated(Place(tmp_path, stream="a"), by_epoch, 2000.0) == by_epoch
+    assert BY_EPOCH.dated(Place(tmp_path), Facts(5, "cat"), 2000.0) == Facts(5, "cat")
+    with pytest.raises(ValidationError, match="out of the run's folder"):
+        Pattern(regex=r"(?P<step>\d)", logs="../logs")

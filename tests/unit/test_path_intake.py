@@ -238,7 +238,7 @@ def test_a_folder_without_a_layout_is_told_with_the_way_out(tmp_path: Path) -> N
     (tmp_path / "other").mkdir()
     world.start()
     world.go()
-    assert "set `layout:`" in status(world.store, world.now)["problems"][f"{tmp_path / 'other'} (layout)"]
+    assert "layout: NAME}`" in status(world.store, world.now)["problems"][f"{tmp_path / 'other'} (layout)"]
     (tmp_path / "other").rmdir()
     world.go(20)
     assert status(world.store, world.now)["problems"] == {}

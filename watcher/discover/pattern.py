@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -17,12 +18,16 @@ from watcher.discover.below import below
 from watcher.discover.disk import is_text
 from watcher.discover.layout import Facts, Layout, Place, Prompts
 from watcher.discover.prompts import read_prompts
+from watcher.discover.scalars.gather import event_files
+from watcher.discover.steptimes import has_logged_since, step_at
 from watcher.discover.tiles import Tiles
 from watcher.discover.told import told_prompts
 from watcher.discover.wording import plain, without
 from watcher.errors import ConfigError
 
 GROUPS = ("step", "key", "index", "variant", "epoch", "stream")
+LATE = 180.0
+"""Seconds; torch's writer keeps scalars to itself for up to 120."""
 STREAMS = 100
 """Trainings of one folder; where a pattern tells more apart, its group takes in what names no training."""
 
@@ -58,6 +63,9 @@ class Pattern(Layout):
     """How many images one evaluation has, where that is known; of a grid each tile that is used counts."""
     folders: tuple[str, ...] = (".",)
     """Folders that hold samples, relative to the run's folder, or globs; searched with everything below."""
+    logs: str | None = None
+    """Folder of the trainer's TensorBoard event files, relative to the run's: epochs get their steps from there, and
+    evaluations the trainer's numbers."""
     tiles: Tiles | None = None
     """How pictures that are grids or strips are cut."""
 
@@ -74,7 +82,7 @@ class Pattern(Layout):
             raise ValueError(f"unknown groups {', '.join(unknown)}; known are {', '.join(GROUPS)}")
         return value
 
-    @field_validator("prompts_file")
+    @field_validator("prompts_file", "logs")
     @classmethod
     def _stays_inside(cls, value: str | None) -> str | None:
         return value and _inside(value)
@@ -113,6 +121,20 @@ class Pattern(Layout):
         names = found.get("key") or "0", found.get("variant") or "", found.get("stream") or ""
         by_epoch = step > 0 and not found.get("step")
         return Facts(step, names[0], index, names[1], epoch, stream=names[2], by_epoch=by_epoch)
+
+    def dated(self, place: Place, facts: Facts, written_at: float) -> Facts | None:
+        """Give an epoch the step of the last scalar before its picture; None while that may be on its way."""
+        files = self.scalar_files(place) if facts.by_epoch else ()
+        if not files:
+            return facts
+        if time.time() - written_at < LATE and not has_logged_since(files, written_at):
+            return None
+        step = step_at(files, written_at)
+        return facts if step is None else replace(facts, step=step, by_epoch=False)
+
+    def scalar_files(self, place: Place) -> Sequence[Path]:
+        """Give the event files in the configured folder; none where several trainings share the run's folder."""
+        return event_files(place.folder / self.logs) if self.logs and not place.stream else ()
 
     def streams(self, folder: Path) -> list[str]:
         """Name the trainings that have samples, where the pattern tells them apart; none before the first sample.

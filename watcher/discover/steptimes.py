@@ -25,6 +25,11 @@ def step_at(folder_files: Sequence[Path], at: float) -> int | None:
     return max(found, key=lambda clock: clock.since(at)).at(at) if found else None
 
 
+def has_logged_since(folder_files: Sequence[Path], at: float) -> bool:
+    """Tell whether a training has logged scalars after a wall time: what it logged before that is then all there."""
+    return any(clock.last > at for file in folder_files if (clock := _read(file, at)))
+
+
 def counts_steps(tag: str) -> bool:
     """Tell whether a scalar is logged at the optimizer's step, by its tag.
 
