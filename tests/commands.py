@@ -58,14 +58,14 @@ def command(*arguments: object) -> list[str]:
     return [sys.executable, "-m", "watcher", *(str(one) for one in arguments)]
 
 
-def alone(*arguments: object, environment: Mapping[str, str] | None = None) -> Answer:
+def alone(*arguments: object, environment: Mapping[str, str] | None = None, patience: float = PATIENCE) -> Answer:
     """Run a command as a process of its own."""
     done = subprocess.run(
         command(*arguments),
         capture_output=True,
         encoding="utf-8",
         check=False,
-        timeout=PATIENCE,
+        timeout=patience,
         env={**_plain(), **(environment or {})},
     )
     return Answer(done.returncode, done.stdout, done.stderr)

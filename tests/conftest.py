@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,8 +12,12 @@ from hypothesis import HealthCheck, settings
 
 from tests.trainings import Start, begin, end
 
-# No test may depend on how fast a machine is, and hypothesis' own limits are such a dependence.
-settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# No test may depend on how fast a machine is, and hypothesis' own limits are such a dependence. New examples are for
+# developers to find; CI tries the same ones every time, as hypothesis' own profile for it does.
+PATIENT = settings(
+    deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize="CI" in os.environ, print_blob=True
+)
+settings.register_profile("patient", PATIENT)
 settings.load_profile("patient")
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-import stat
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+
+from watcher.smallfile import kept
 
 FILES = ("config_file", "config")
 """Options that name a configuration file: sd-scripts' `--config_file`, and `--config` of others."""
@@ -38,14 +38,15 @@ def launch_settings(argv: Sequence[str], cwd: Path) -> dict[str, str]:
     return {**(file_settings(cwd / named) if named else {}), **given}
 
 
-def launch_words(argv: Sequence[str]) -> dict[str, tuple[str, ...]]:
+def launch_words(argv: Sequence[str], script: int = -1) -> dict[str, tuple[str, ...]]:
     """Give all words that follow each option, by its name as in `launch_settings`; under an empty name, those before.
 
-    An option that is given twice has what it was given last.
+    An option that is given twice has what it was given last. Of several scripts the last is the trainer's, as a
+    launcher may be one too; `script` says which where values of the trainer's options may be scripts.
     """
     found: dict[str, tuple[str, ...]] = {"": ()}
     name = ""
-    for part in _own(argv):
+    for part in _own(argv, script):
         if match := _OPTION.fullmatch(part):
             name = match["name"].replace("-", "_")
             found[name] = () if match["value"] is None else (match["value"],)
@@ -69,18 +70,16 @@ def file_settings(path: Path) -> dict[str, str]:
     """Give the settings of a configuration file, sections flattened; none where it cannot be read."""
     for place in (path, path.with_name(path.name + ".toml")):
         try:
-            info = place.stat()
-        except (OSError, ValueError):  # not there, or no path at all
+            return dict(_read(place))
+        except (OSError, ValueError):  # not there, no configuration, or no path at all
             continue
-        if stat.S_ISREG(info.st_mode) and info.st_size <= LARGEST:
-            return dict(_read(place, info.st_mtime_ns, info.st_size))
     return {}
 
 
-def _own(argv: Sequence[str]) -> Sequence[str]:
+def _own(argv: Sequence[str], script: int = -1) -> Sequence[str]:
     """Give what follows the script: `accelerate launch --config_file theirs train.py --config_file ours`."""
     scripts = [place for place, part in enumerate(argv) if part.endswith(".py") and not part.startswith("-")]
-    return argv[scripts[-1] + 1 :] if scripts else argv[1:]
+    return argv[scripts[script] + 1 :] if scripts else argv[1:]
 
 
 def _options(parts: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -92,8 +91,8 @@ def _options(parts: Sequence[str]) -> Iterator[tuple[str, str]]:
             yield match["name"].replace("-", "_"), value
 
 
-@lru_cache(maxsize=256)
-def _read(path: Path, _mtime_ns: int, _size: int) -> Mapping[str, str]:
+@kept(256, LARGEST)
+def _read(path: Path) -> Mapping[str, str]:
     try:
         return dict(_flat(_parse(path.suffix, path.read_text(encoding="utf-8-sig"))))
     except (OSError, ValueError, RecursionError):

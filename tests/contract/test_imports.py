@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.contract.rooms import ROOT, SOURCES, imported, room, shown, tree
 
 BASE = {"errors", "names", "nouns", "notes", "part", "yamlfile", "yamltext", "sdnotify", "launch", "clock"}
-BASE |= {"mounts", "inside"}
+BASE |= {"mounts", "inside", "smallfile"}
 ROOMS = {"discover", "settle", "score", "record", "judge", "act", "notify"}
 MAY_USE: dict[str, set[str]] = {
     "errors": set(),
@@ -17,7 +17,8 @@ MAY_USE: dict[str, set[str]] = {
     "nouns": {"names"},
     "part": set(),
     "sdnotify": set(),
-    "launch": set(),
+    "launch": {"smallfile"},
+    "smallfile": set(),
     "clock": set(),
     "inside": set(),
     "notes": set(),

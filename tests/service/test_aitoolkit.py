@@ -9,11 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
+from tests import once
 from tests.aitoolkit import put_config, put_picture, put_save
-from tests.commands import alone
-from watcher.demo.stage import CLIP
 from watcher.demo.world import draw, validation_scenes
 
 SCENES = validation_scenes(11)
@@ -35,26 +33,17 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
             shutil.copy(path, folder / "clean" / f"{step}-{index}.jpg")
             (folder / "clean" / f"{step}-{index}.txt").write_text(scene.caption)
     put_save(run, 250, now + 260)
-    written = {
-        "runs": [{"path": "output/*"}],
-        "scorers": {"clip": {"model": str(CLIP), "device": "cpu", "threads": 1}},
-        "notify": ["log"],
-        "settle": {"file_quiet": "0.2s"},
-        "state": "state",
-    }
-    (folder / "watcher.yaml").write_text(yaml.safe_dump(written))
-    done = alone("run", "--once", "-c", folder / "watcher.yaml")
-    assert done.status == 0, done.err
+    once.watch(folder, "output/*")
     return folder
 
 
 @pytest.fixture(scope="module")
 def shown(workspace: Path) -> dict[str, Any]:
-    return alone("show", "my_lora", "--json", "-c", workspace / "watcher.yaml").json
+    return once.shown(workspace, "my_lora")
 
 
 def test_every_step_and_prompt_has_the_cosine_of_its_picture_alone(workspace: Path, shown: dict[str, Any]) -> None:
-    answer = alone("score", workspace / "clean", "--model", CLIP, "--device", "cpu", "--json").json
+    answer = once.score(workspace / "clean")
     wanted = {tuple(Path(one["path"]).stem.split("-")): one["cosine"] for one in answer["images"]}
     found = {
         (str(one["step"]), image["prompt_key"]): image["cosine"]

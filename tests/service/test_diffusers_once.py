@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import random
-import subprocess
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,13 +11,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
-import yaml
 from PIL import Image
-from transformers import AutoTokenizer, CLIPImageProcessor, CLIPModel
 
+from tests import once
 from tests.diffusers_logs import CONTROL, MANY, ONE, Script, put_checkpoint, put_prompts
-from watcher.demo.stage import CLIP
 from watcher.demo.world import Scene, draw, validation_scenes
 
 SCENES = validation_scenes()[:10]
@@ -107,35 +101,13 @@ def shown(home: Path, made: dict[Place, Made]) -> dict[str, Any]:
     """What the real program says of every run after it has looked once."""
     assert made
     put_prompts(home / "prompts.json", [scene.caption for scene in SCENES])
-    settings = {
-        "runs": [{"path": "out/many", "prompts": "prompts.json"}, {"path": "out/*"}],
-        "scorers": {"clip": {"model": str(CLIP), "device": "cpu"}},
-        "notify": ["log"],
-        "state": "state",
-    }
-    (home / "watcher.yaml").write_text(yaml.safe_dump(settings))
-    _watcher(home, "run", "--once")
-    return {name: json.loads(_watcher(home, "show", name, "--json")) for name in ("many", "one", "control")}
+    once.watch(home, {"path": "out/many", "prompts": "prompts.json"}, "out/*")
+    return {name: once.shown(home, name) for name in ("many", "one", "control")}
 
 
-def _watcher(home: Path, *arguments: str) -> str:
-    command = [sys.executable, "-m", "watcher", *arguments, "-c", str(home / "watcher.yaml")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-@torch.inference_mode()
 def _by_hand(made: dict[Place, Made]) -> dict[Place, float]:
     """Score the clean pictures with transformers alone."""
-    model = CLIPModel.from_pretrained(CLIP).eval()
-    tokenizer, processor = AutoTokenizer.from_pretrained(CLIP), CLIPImageProcessor.from_pretrained(CLIP)
-    found = {}
-    for place, one in made.items():
-        pixels = processor(one.picture, return_tensors="pt").pixel_values
-        out = model(**tokenizer([one.prompt], return_tensors="pt"), pixel_values=pixels)
-        found[place] = torch.nn.functional.cosine_similarity(out.image_embeds, out.text_embeds).item()
-    return found
+    return once.cosines({place: (one.picture, one.prompt) for place, one in made.items()})
 
 
 def test_step_prompt_and_cosine_of_every_tile_are_right(made: dict[Place, Made], shown: dict[str, Any]) -> None:
@@ -167,17 +139,8 @@ def test_evaluations_are_whole_and_epochs_are_kept(shown: dict[str, Any]) -> Non
 
 def test_a_tile_is_the_picture_as_it_was_generated(home: Path, made: dict[Place, Made]) -> None:
     """Score the same folder by hand: `watcher score` cuts as the daemon does."""
-    said = json.loads(_watcher_score(home / "out" / "many", home / "prompts.json"))
+    said = once.score(home / "out" / "many", "--prompts", home / "prompts.json")
     found = {(one["step"], one["prompt_key"]): one["cosine"] for one in said["images"]}
     wanted = {(step, key): value for (run, _, step, key, _), value in _by_hand(made).items() if run == "many"}
     assert found == pytest.approx(wanted, abs=1e-4)
     assert np.isfinite(list(found.values())).all()
-
-
-def _watcher_score(folder: Path, prompts: Path) -> str:
-    command = [sys.executable, "-m", "watcher", "score", str(folder), "--prompts", str(prompts), "--json"]
-    done = subprocess.run(
-        [*command, "--model", str(CLIP), "--device", "cpu"], capture_output=True, text=True, check=False, timeout=300
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout

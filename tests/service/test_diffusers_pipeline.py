@@ -5,7 +5,6 @@ The prompts stand nowhere but in the command line of the script, which still run
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -16,13 +15,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
-import yaml
 from PIL import Image
-from transformers import AutoTokenizer, CLIPImageProcessor, CLIPModel
 
+from tests import once
 from watcher import inside
-from watcher.demo.stage import CLIP
 from watcher.demo.world import validation_scenes
 from watcher.discover import FoundRun, Place, RunSettings, scan
 from watcher.discover.diffusers import Diffusers
@@ -82,36 +78,14 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def stage(trained: Path) -> Stage:
-    settings = {
-        "runs": [{"path": "out/*"}],
-        "scorers": {"clip": {"model": str(CLIP), "device": "cpu"}},
-        "notify": ["log"],
-        "state": "state",
-    }
-    (trained / "watcher.yaml").write_text(yaml.safe_dump(settings))
-    _watcher(trained, "run", "--once")
-    return Stage(trained, json.loads(_watcher(trained, "show", "run", "--json")))
+    once.watch(trained, "out/*")
+    return Stage(trained, once.shown(trained, "run"))
 
 
-def _watcher(home: Path, *arguments: str) -> str:
-    command = [sys.executable, "-m", "watcher", *arguments, "-c", str(home / "watcher.yaml")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-@torch.inference_mode()
 def _by_hand(stage: Stage) -> dict[tuple[int, str], float]:
     """Score what the pipeline made with transformers alone."""
-    model = CLIPModel.from_pretrained(CLIP).eval()
-    tokenizer, processor = AutoTokenizer.from_pretrained(CLIP), CLIPImageProcessor.from_pretrained(CLIP)
-    found = {}
-    for step in STEPS:
-        for number, prompt in enumerate(PROMPTS):
-            pixels = processor(stage.clean(step, number), return_tensors="pt").pixel_values
-            out = model(**tokenizer([prompt], return_tensors="pt"), pixel_values=pixels)
-            found[step, str(number)] = torch.nn.functional.cosine_similarity(out.image_embeds, out.text_embeds).item()
-    return found
+    places = [(step, number) for step in STEPS for number in range(len(PROMPTS))]
+    return once.cosines({(step, str(n)): (stage.clean(step, n), PROMPTS[n]) for step, n in places})
 
 
 def test_step_prompt_and_cosine_are_those_of_the_pipelines_own_pictures(stage: Stage) -> None:

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import random
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
-import yaml
 from PIL import Image
-from transformers import AutoTokenizer, CLIPImageProcessor, CLIPModel
 
+from tests import once
 from tests.kohya import Log
 from tests.musubi import grid, put_own_weights, put_picture, put_project, put_video, sample_name
-from watcher.demo.stage import CLIP
 from watcher.demo.world import draw, validation_scenes
 
 FILMED = 15
@@ -75,39 +69,15 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[Place, I
 def shown(drawn: tuple[Path, dict[Place, Image.Image]]) -> dict[str, Any]:
     """What the real program says after it has looked once."""
     home = drawn[0].parent.parent
-    settings = {
-        "runs": [{"path": "*/models"}],
-        "scorers": {"clip": {"model": str(CLIP), "device": "cpu"}},
-        "notify": ["log"],
-        "state": "state",
-    }
-    (home / "watcher.yaml").write_text(yaml.safe_dump(settings))
-    _watcher(home, "run", "--once")
-    found: dict[str, Any] = json.loads(_watcher(home, "show", "mine", "--json"))
-    return found
+    once.watch(home, "*/models")
+    return once.shown(home, "mine")
 
 
-def _watcher(home: Path, *arguments: str) -> str:
-    command = [sys.executable, "-m", "watcher", *arguments, "-c", str(home / "watcher.yaml")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-@torch.inference_mode()
 def _by_hand(pictures: dict[Place, Image.Image]) -> Table:
     """Score the pictures as they were drawn with transformers alone."""
-    model = CLIPModel.from_pretrained(CLIP).eval()
-    tokenizer, processor = AutoTokenizer.from_pretrained(CLIP), CLIPImageProcessor.from_pretrained(CLIP)
     captions = [scene.caption for scene in validation_scenes()]
-    found = {}
-    for place, picture in pictures.items():
-        caption = captions[int(place[2])]
-        pixels = processor(picture, return_tensors="pt").pixel_values
-        made = model(**tokenizer([caption], return_tensors="pt"), pixel_values=pixels)
-        cosine = torch.nn.functional.cosine_similarity(made.image_embeds, made.text_embeds).item()
-        found[place] = (caption, cosine)
-    return found
+    found = once.cosines({place: (picture, captions[int(place[2])]) for place, picture in pictures.items()})
+    return {place: (captions[int(place[2])], cosine) for place, cosine in found.items()}
 
 
 def test_step_prompt_and_cosine_of_every_picture_are_right(

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import random
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
-import yaml
 from PIL import Image
-from transformers import AutoTokenizer, CLIPImageProcessor, CLIPModel
 
+from tests import once
 from tests.onetrainer import put_backup, put_config, put_sample, sample_entry
-from watcher.demo.stage import CLIP
 from watcher.demo.world import draw, validation_scenes
 
 OFF = 3
@@ -51,40 +45,19 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def shown(workspace: Path) -> dict[str, Any]:
     """What the real program says after it has looked once."""
     home = workspace.parent.parent
-    settings = {
-        "runs": [{"path": "workspace/*"}],
-        "scorers": {"clip": {"model": str(CLIP), "device": "cpu"}},
-        "notify": ["log"],
-        "state": "state",
-    }
-    (home / "watcher.yaml").write_text(yaml.safe_dump(settings))
-    _watcher(home, "run", "--once")
-    found: dict[str, Any] = json.loads(_watcher(home, "show", "run", "--json"))
-    return found
+    once.watch(home, "workspace/*")
+    return once.shown(home, "run")
 
 
-def _watcher(home: Path, *arguments: str) -> str:
-    command = [sys.executable, "-m", "watcher", *arguments, "-c", str(home / "watcher.yaml")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-@torch.inference_mode()
 def _by_hand(workspace: Path) -> Table:
     """Score every picture with transformers alone, by what the fixture wrote into which folder."""
-    model = CLIPModel.from_pretrained(CLIP).eval()
-    tokenizer, processor = AutoTokenizer.from_pretrained(CLIP), CLIPImageProcessor.from_pretrained(CLIP)
-    found = {}
+    pictures = {}
     for number, scene in enumerate(validation_scenes()):
         for path in workspace.glob(f"samples/{number} - */*.jpg"):
             variant = "no-ema" if path.parent.name.endswith(" - no-ema") else ""
-            pixels = processor(Image.open(path), return_tensors="pt").pixel_values
-            made = model(**tokenizer([scene.caption], return_tensors="pt"), pixel_values=pixels)
-            cosine = torch.nn.functional.cosine_similarity(made.image_embeds, made.text_embeds).item()
             key = path.parent.name.removesuffix(" - no-ema")
-            found[variant, int(path.stem.split("-")[-3]), key] = (scene.caption, cosine)
-    return found
+            pictures[variant, int(path.stem.split("-")[-3]), key] = (Image.open(path), scene.caption)
+    return {place: (pictures[place][1], cosine) for place, cosine in once.cosines(pictures).items()}
 
 
 def test_step_prompt_and_cosine_of_every_picture_are_right(workspace: Path, shown: dict[str, Any]) -> None:

@@ -11,13 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from PIL import Image
 
-from tests.commands import alone
+from tests import once
 from tests.displays import covered, display, footed, stitched
 from tests.simpletuner import project
-from watcher.demo.stage import CLIP
 from watcher.demo.world import Scene, draw, validation_scenes
 
 SCENES = validation_scenes(9)
@@ -72,22 +70,13 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
         footed(stitched(base, made), "Prompt: wide").resize((99, 40)).save(
             output / f"validation_images/step_200_{scene.slug}_0_{SIDE}x{SIDE}.png"
         )
-    written = {
-        "runs": [{"path": "output/*"}],
-        "scorers": {"clip": {"model": str(CLIP), "device": "cpu", "threads": 1}},
-        "notify": ["log"],
-        "settle": {"file_quiet": "0.2s"},
-        "state": "state",
-    }
-    (folder / "watcher.yaml").write_text(yaml.safe_dump(written))
-    done = alone("run", "--once", "-c", folder / "watcher.yaml")
-    assert done.status == 0, done.err
+    once.watch(folder, "output/*")
     return folder
 
 
 @pytest.fixture(scope="module")
 def evaluations(workspace: Path) -> dict[tuple[int, str], dict[str, Any]]:
-    found = alone("show", "run", "--json", "-c", workspace / "watcher.yaml").json
+    found = once.shown(workspace, "run")
     return {(one["step"], one["variant"]): one for one in found["evaluations"]}
 
 
@@ -98,8 +87,7 @@ def raw(workspace: Path) -> dict[str, dict[str, Any]]:
 
 
 def clean(folder: Path) -> dict[str, dict[str, Any]]:
-    answer = alone("score", folder, "--model", CLIP, "--device", "cpu", "--json")
-    return {image["prompt_key"]: image for image in answer.json["images"]}
+    return {image["prompt_key"]: image for image in once.score(folder)["images"]}
 
 
 def test_a_display_image_scores_as_the_picture_that_the_model_made(
@@ -160,10 +148,10 @@ def test_what_is_not_conclusive_is_told_and_not_scored(evaluations: dict[tuple[i
 
 
 def test_a_folder_scored_at_once_has_the_same_scores(workspace: Path, raw: dict[str, dict[str, Any]]) -> None:
-    answer = alone("score", workspace / "output/run", "--model", CLIP, "--device", "cpu", "--json")
-    images = [image for image in answer.json["images"] if (image["step"], image["variant"]) == (100, "")]
-    assert answer.json["identity"].endswith(";mask=0,0,232,48")
-    assert [len([one for one in answer.json["images"] if one["step"] == step]) for step in (0, 100)] == [9, 18]
+    answer = once.score(workspace / "output/run", status=1)
+    images = [image for image in answer["images"] if (image["step"], image["variant"]) == (100, "")]
+    assert answer["identity"].endswith(";mask=0,0,232,48")
+    assert [len([one for one in answer["images"] if one["step"] == step]) for step in (0, 100)] == [9, 18]
     for image in images:
         assert image["cosine"] == pytest.approx(raw[image["prompt_key"]]["cosine"], abs=NEAR)
         assert (image["tile"], image["mask"]) == (PANEL, LABEL)
@@ -179,7 +167,7 @@ def test_pictures_with_and_without_a_mask_are_never_averaged(tmp_path: Path) -> 
         alone_there = scene == SCENES[2]
         whole = footed(made, "Prompt: a cat") if alone_there else display(painted(scene, rng), made, 5, "a cat")
         whole.save(output / f"validation_images/step_5_{scene.slug}_0_{SIDE}x{SIDE}.png")
-    found = alone("score", output, "--model", CLIP, "--device", "cpu", "--json").json
+    found = once.score(output)
     cosines = {image["prompt_key"]: image["cosine"] for image in found["images"]}
     assert [image["mask"] for image in found["images"]].count(LABEL) == 2
     labelled = [cosines[scene.slug] for scene in SCENES[:2]]

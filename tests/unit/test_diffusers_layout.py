@@ -80,7 +80,13 @@ def test_a_script_that_logs_its_step_is_taken_at_its_word(tmp_path: Path, first:
 
 
 @pytest.mark.parametrize(
-    ("tracker", "settings", "epoch"), [("dreambooth-lora", ONE, 7.0), ("dreambooth", WITHIN, None), ("x", None, None)]
+    ("tracker", "settings", "epoch"),
+    [
+        ("dreambooth-lora", ONE, 7.0),
+        ("text2image-fine-tune", MANY, None),
+        ("dreambooth", WITHIN, None),
+        ("x", None, None),
+    ],
 )
 def test_without_scalars_epochs_stay_epochs_and_steps_are_none(
     tmp_path: Path, tracker: str, settings: dict[str, object] | None, epoch: float | None
@@ -89,7 +95,8 @@ def test_without_scalars_epochs_stay_epochs_and_steps_are_none(
     script.show("validation", shades(4), 7, AT + 50)
     script.close()
     run = FoundRun("id", "run", tmp_path, Diffusers(), "", RunSettings(path=str(tmp_path)))
-    assert [(file.facts.step, file.facts.epoch) for file in scan(run)] == [(7, epoch)]
+    found = [(file.facts.step, file.facts.epoch, file.facts.by_epoch) for file in scan(run)]
+    assert found == [(7, epoch, epoch is not None)]
 
 
 def test_of_several_prompts_each_has_its_tile(tmp_path: Path) -> None:

@@ -15,7 +15,8 @@ from torch.utils.tensorboard._utils import make_grid
 from watcher.discover import LAYOUTS, Facts
 from watcher.discover.diffusers import Diffusers
 from watcher.discover.diffusers.grid import cells
-from watcher.discover.diffusers.names import CHECKPOINT, began, is_tracker
+from watcher.discover.diffusers.names import CHECKPOINT, is_tracker
+from watcher.discover.events import began
 from watcher.discover.simpletuner import SimpleTuner
 
 TRACKERS = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from tests.diffusers_logs import MANY, ONE, Script, put_prompts, shades
 from tests.unit.test_diffusers_layout import table
-from watcher.discover import Place
-from watcher.discover.diffusers import Diffusers, running
-from watcher.discover.diffusers.running import read_options
+from watcher.discover import Place, running
+from watcher.discover.diffusers import Diffusers
+from watcher.discover.diffusers.running import options
 from watcher.discover.diffusers.starts import start_of
 
 AT = 1_700_000_000.0
@@ -105,23 +105,35 @@ def test_what_ended_before_the_running_script_began_is_not_given_its_prompts(
     assert [prompt for prompt, _ in table(out, prompts=prompts).values()] == ["a ball", "a box"]
 
 
+def test_a_process_that_has_ended_since_the_last_look_began_no_event_file(
+    tmp_path: Path, script: subprocess.Popen[bytes]
+) -> None:
+    out = tmp_path / "out"
+    assert Diffusers().prompts(Place(out)).texts == {"0": "a cat", "1": "a red dog"}
+    script.kill()
+    script.wait()
+    one = Script(out, "text2image-fine-tune", time.time(), MANY)
+    one.close()
+    assert not start_of(out, one.file).lists
+
+
 @pytest.mark.parametrize(
-    ("argv", "options"),
+    ("argv", "wanted"),
     [
-        (["python", "-u", "train.py", "--a", "x", "y z", "--b=1", "--c"], {"a": ("x", "y z"), "b": ("1",), "c": ()}),
-        (["accelerate", "launch", "--config_file=x", "t.py", "--output-dir", "o"], {"output_dir": ("o",)}),
-        (["python", "train.py", "--a=", "--b", "last.py"], {"a": ("",), "b": ("last.py",)}),
-        (["bash", "-c", "python train.py --a x"], {}),
-        ([], {}),
+        (("python", "-u", "train.py", "--a", "x", "y z", "--b=1", "--c"), {"a": ("x", "y z"), "b": ("1",), "c": ()}),
+        (("accelerate", "launch", "--config_file=x", "t.py", "--output-dir", "o"), {"output_dir": ("o",)}),
+        (("python", "train.py", "--a=", "--b", "last.py"), {"a": ("",), "b": ("last.py",)}),
+        ((), {}),
     ],
 )
-def test_options_are_read_as_argparse_does(argv: Sequence[str], options: dict[str, tuple[str, ...]]) -> None:
-    assert read_options(argv) == options
+def test_options_are_read_as_argparse_does(argv: tuple[str, ...], wanted: dict[str, tuple[str, ...]]) -> None:
+    assert options(argv) == {"": (), **wanted}
 
 
-@given(prompts=st.lists(st.text().filter(lambda text: not text.startswith("--")), min_size=1))
+@given(prompts=st.lists(st.text().filter(lambda text: not text.startswith("-")), min_size=1))
 def test_any_prompts_come_through(prompts: list[str]) -> None:
-    assert read_options(["python", "t.py", "--validation_prompts", *prompts, "--seed", "1"]) == {
+    assert options(("python", "t.py", "--validation_prompts", *prompts, "--seed", "1")) == {
+        "": (),
         "validation_prompts": tuple(prompts),
         "seed": ("1",),
     }

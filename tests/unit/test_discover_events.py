@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import struct
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -126,3 +129,38 @@ def test_what_comes_after_which_scalar_and_how_often_is_told(tmp_path: Path) -> 
     assert [(one.tag, one.after, one.repeat) for one in found] == wanted
     growing.write_bytes(whole[: len(whole) // 2])
     assert {one.after for one in events.pictures(growing)} == {None}  # none of the longer file's
+
+
+def test_what_was_seen_as_zeros_is_read_once_it_is_there(tmp_path: Path) -> None:
+    whole = written(tmp_path / "whole", range(4)).read_bytes()
+    growing = tmp_path / "events.out.tfevents.1"
+    growing.write_bytes(whole[: events_end(whole, 3)] + bytes(500))
+    before = [one.step for one in events.pictures(growing)]
+    growing.write_bytes(whole)
+    assert (before, [one.step for one in events.pictures(growing)]) == ([0], [0, 1, 2, 3])
+
+
+def events_end(whole: bytes, count: int) -> int:
+    """Give where so many records end."""
+    end = 0
+    for _ in range(count):
+        end += 16 + struct.unpack_from("<Q", whole, end)[0]
+    return end
+
+
+def test_many_threads_that_ask_for_the_same_file_get_each_picture_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = written(tmp_path, range(20))
+    together = threading.Barrier(4)
+    parse = events._event
+
+    def slowly(data: bytes) -> object:
+        with suppress(threading.BrokenBarrierError):  # who else reads the same records comes here as well
+            together.wait(0.05)
+        return parse(data)
+
+    monkeypatch.setattr(events, "_event", slowly)
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(events.pictures, [whole] * 4))
+    assert [[(one.step, one.repeat) for one in each] for each in found] == [[(step, 0) for step in range(20)]] * 4

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from torch.utils.tensorboard import SummaryWriter
 from tests.kohya import Log, put_config, put_state, put_weights
 from watcher.discover import Facts, Place
 from watcher.discover.kohya import Kohya
+from watcher.discover.steps import StepClock
 
 LAYOUT = Kohya()
 NOW = time.time() - 86400
@@ -197,3 +199,24 @@ def test_a_resumed_trainings_checkpoints_do_not_tell_how_long_epochs_are(folder:
     configured(folder)
     put_weights(folder / "mine-000006.safetensors", NOW + 50, {"ss_steps": 20, "ss_epoch": 6, **NOTED})
     assert [step(folder, 6, NOW + 60), step(folder, 7, NOW + 90)] == [20, 7]
+
+
+def test_epochs_are_right_while_the_loop_asks_for_checkpoints_beside_the_look(
+    folder: Path, begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configured(folder)
+    log = begin(NOW)
+    read = StepClock._events
+
+    def slowly(clock: StepClock, data: bytes) -> Iterator[Any]:
+        for event in read(clock, data):
+            time.sleep(0.0005)  # lets another thread go on in the middle of what is read
+            yield event
+
+    monkeypatch.setattr(StepClock, "_events", slowly)
+    with ThreadPoolExecutor(2) as pool:
+        for epoch in (1, 2, 3, 4):
+            log.train(epoch * 10 - 9, epoch * 10, NOW + 100 * epoch)
+            log.end_epoch(epoch, NOW + 100 * epoch + 20)
+            found = pool.map(lambda at, epoch=epoch: step(folder, epoch, at), [NOW + 100 * epoch + 30] * 2)
+            assert list(found) == [epoch * 10] * 2

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import Field
 
@@ -66,6 +66,8 @@ def test_a_folder_of_whatever_name_is_named_so_that_it_is_found(
 
 
 @settings(deadline=None, max_examples=40)
+@example(parent=" ", names={" ", "*"})
+@example(parent="a", names={"*", "?*"})
 @given(parent=NAMES, names=st.sets(NAMES.filter(lambda name: not name.startswith(".")), min_size=2, max_size=4))
 def test_siblings_of_whatever_names_become_one_glob_that_finds_them(
     tmp_path_factory: pytest.TempPathFactory, parent: str, names: set[str]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import re
-import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -13,6 +12,7 @@ from watcher.act import processes
 from watcher.act.processes import CLOCK_SLACK, Process
 from watcher.act.unnamed import unnamed
 from watcher.launch import launch_settings
+from watcher.smallfile import UnfitError, fit
 
 CONFIGS = ("config", "config_file")
 """Options that name a configuration file: kohya's trainers, SimpleTuner, accelerate."""
@@ -91,8 +91,9 @@ def _file(value: str, process: Process) -> tuple[Path | None, str]:
 
 
 def _unfit(place: Path, process: Process) -> str:
-    info = place.stat()
-    if not stat.S_ISREG(info.st_mode) or info.st_size > LARGEST:
+    try:
+        info = fit(place, LARGEST)
+    except UnfitError:
         return "is no configuration file"
     late = info.st_mtime > process.started_at + CLOCK_SLACK
     return f"was changed after process {process.pid} had started with it" if late else ""

@@ -10,7 +10,6 @@ import os
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path, PurePath
 from typing import Any, ClassVar
 
@@ -20,6 +19,7 @@ from watcher.discover.prompts import read_prompts
 from watcher.discover.scalars.gather import event_files
 from watcher.names import LEARNING_RATE, LOSS
 from watcher.nouns import Setup
+from watcher.smallfile import kept
 
 _RUN = re.compile(r"\d{8}_\d\d-\d\d-\d\d")
 _STATE = re.compile(r"global_step(\d{1,18})")
@@ -110,17 +110,23 @@ def _config(folder: Path) -> tuple[Path, Mapping[str, Any]] | None:
     """Give the copy of the configuration, which bears whatever name the user gave it."""
     for name in _names(folder):
         path = folder / name
-        if name.endswith(".toml") and (found := _toml(path, _time(path))) and found.keys() >= _MARKS:
+        if name.endswith(".toml") and (found := _settings(path)) and found.keys() >= _MARKS:
             return path, found
     return None
 
 
-@lru_cache(maxsize=1024)
-def _toml(path: Path, _written_at: float) -> Mapping[str, Any]:
+def _settings(path: Path) -> Mapping[str, Any]:
     try:
-        data = path.read_bytes() if path.stat().st_size <= LARGEST else b""
-        return tomllib.loads(data.decode("utf-8-sig"))
-    except (OSError, ValueError, RecursionError):
+        return _toml(path)
+    except OSError:
+        return {}
+
+
+@kept(1024, LARGEST)
+def _toml(path: Path) -> Mapping[str, Any]:
+    try:
+        return tomllib.loads(path.read_bytes().decode("utf-8-sig"))
+    except (ValueError, RecursionError):
         return {}
 
 

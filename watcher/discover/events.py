@@ -9,11 +9,12 @@ from __future__ import annotations
 import logging
 import os
 import struct
+import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, BinaryIO
 
 from watcher import inside
@@ -63,11 +64,14 @@ class _Tail:
 
     offset: int = 0
     pictures: list[Embedded] = field(default_factory=list)
-    broken: bool = False
+    broken: int | None = None
+    """The file's size in bytes when it was last found broken at the offset."""
     step: int | None = None
     """Of the last scalar."""
     seen: Counter[tuple[str, int]] = field(default_factory=Counter)
     """Pictures since the last scalar, by tag and step."""
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    """The loop and those who look into folders beside it ask for the same files."""
 
     def take(self, path: Path, start: int, data: bytes) -> None:
         """Take in one record, whose data begin at an offset."""
@@ -86,11 +90,27 @@ def is_event_file(name: str) -> bool:
     return PREFIX in name
 
 
+def began(event_file: PurePath) -> float:
+    """Give when an event file was begun, by its name (wall time, whole seconds); 0 where it does not say.
+
+    Format: `events.out.tfevents.{seconds}.{host}...` (tensorboard,
+    `summary/writer/event_file_writer.py`).
+    """
+    digits = event_file.name.partition(PREFIX)[2].partition(".")[0]
+    return float(digits) if digits.isascii() and digits.isdecimal() and len(digits) < 15 else 0.0
+
+
+def by_age(event_files: Iterable[Path]) -> list[Path]:
+    """Sort event files by when they were begun, the oldest first."""
+    return sorted(event_files, key=lambda path: (began(path), path))
+
+
 def pictures(path: Path) -> list[Embedded]:
     """Give the pictures in an event file so far; only what has come since the last time is read.
 
     What is torn at its end is left for the next time, as its writer may be about to write on; a file that is broken
-    in the middle gives what comes before.
+    in the middle gives what comes before. It is tried again once it has another size: over a network, what is being
+    written may first be seen as zeros. May be asked from several threads at a time.
 
     Raises:
         OSError: it cannot be read.
@@ -99,11 +119,12 @@ def pictures(path: Path) -> list[Embedded]:
     with path.open("rb") as file:
         info = os.fstat(file.fileno())
         tail = _tail(str(path), info.st_ino)
-        if info.st_size < tail.offset:  # it was written anew in place
-            _forget(tail)
-        if info.st_size > tail.offset and not tail.broken:
-            _read_on(path, file, tail)
-    return tail.pictures
+        with tail.lock:
+            if info.st_size < tail.offset:  # it was written anew in place
+                _forget(tail)
+            if info.st_size > tail.offset and info.st_size != tail.broken:
+                _read_on(path, file, tail)
+            return list(tail.pictures)
 
 
 def read(path: Path, offset: int = 0) -> Iterator[tuple[int, Any]]:
@@ -127,13 +148,13 @@ def scalars(event: Any) -> Iterator[Scalar]:
             yield Scalar(value.tag, event.step, event.wall_time, number)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=2**14)
 def _tail(path: str, inode: int) -> _Tail:  # noqa: ARG001 - what it is kept by
     return _Tail()
 
 
 def _forget(tail: _Tail) -> None:
-    tail.offset, tail.pictures, tail.broken, tail.step = 0, [], False, None
+    tail.offset, tail.pictures, tail.broken, tail.step = 0, [], None, None
     tail.seen.clear()
 
 
@@ -143,8 +164,11 @@ def _read_on(path: Path, file: BinaryIO, tail: _Tail) -> None:
             tail.take(path, start, data)
             tail.offset = start + len(data) + _TAIL
     except ValueError as error:
-        log.warning("%s: %s; what comes after is not read", path, error)
-        tail.broken = True
+        if tail.broken is None:
+            log.warning("%s: %s; what comes after is not read", path, error)
+        tail.broken = os.fstat(file.fileno()).st_size
+    else:
+        tail.broken = None
 
 
 def _records(file: BinaryIO, offset: int) -> Iterator[tuple[int, bytes]]:

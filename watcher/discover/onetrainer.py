@@ -12,9 +12,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import ClassVar
 
+from watcher.discover.disk import listed
 from watcher.discover.layout import Checkpoint, Facts, Layout, Place, Prompts
 from watcher.discover.onetrainer_advice import advise
-from watcher.discover.onetrainer_config import CONFIGS, configs, listed, sample_lists, started
+from watcher.discover.onetrainer_config import CONFIGS, configs, sample_lists, started
 from watcher.discover.onetrainer_names import SAMPLES, backup_step, is_prompt_folder, key_of, parse_sample
 from watcher.discover.prompts import read_prompts
 from watcher.discover.scalars.gather import event_files

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import json
 import os
-import stat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from watcher.discover.disk import listed
 from watcher.discover.onetrainer_names import config_stamp, key_of
 from watcher.discover.running import Running, leads_to, running
+from watcher.smallfile import fit, kept
 
 CONFIGS = "config"
 LARGEST = 16 * 2**20
@@ -74,15 +74,6 @@ class Config:
     def packed(self) -> Samples | None:
         """Give the samples that the configuration holds itself; None where it holds none that can be read."""
         return _samples(self.path, self.written_at, self.settings.get("samples"))
-
-
-def listed(folder: Path) -> list[str]:
-    """Give the names in a folder, sorted; those that are not UTF-8 cannot be written down and are nobody's."""
-    try:
-        names = os.listdir(folder)
-    except OSError:
-        return []
-    return sorted(name for name in names if name == name.encode("utf-8", "replace").decode())
 
 
 def configs(workspace: Path) -> list[Config]:
@@ -189,16 +180,12 @@ def _definitions(entries: Sequence[Mapping[str, Any]]) -> Iterator[Definition]:
 def _json(path: Path) -> tuple[Any, float] | None:
     """Read a file and when it was written; None where it cannot be read, or not yet."""
     try:
-        info = path.stat()
-        if not stat.S_ISREG(info.st_mode):
-            return None
-        return _parsed(path, info.st_mtime_ns, info.st_size), info.st_mtime
+        written_at = fit(path, LARGEST).st_mtime
+        return _parsed(path), written_at
     except (OSError, ValueError, RecursionError):
         return None
 
 
-@lru_cache(maxsize=2**14)
-def _parsed(path: Path, _mtime_ns: int, size: int) -> Any:
-    if size > LARGEST:
-        raise ValueError(f"{path} is too large")
+@kept(2**14, LARGEST)
+def _parsed(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8-sig"))

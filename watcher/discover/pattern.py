@@ -14,6 +14,7 @@ from pydantic import Field, field_validator, model_validator
 
 from watcher.discover.bearing import prompt_beside, prompt_in
 from watcher.discover.below import below
+from watcher.discover.disk import is_text
 from watcher.discover.layout import Facts, Layout, Place, Prompts
 from watcher.discover.prompts import read_prompts
 from watcher.discover.tiles import Tiles
@@ -194,15 +195,7 @@ class _Streams:
 
     def __call__(self, path: str) -> frozenset[str]:
         facts = self.layout.parse(PurePath(path).relative_to(self.folder))
-        return frozenset([facts.stream] if facts and _is_text(facts.stream) else [])
-
-
-def _is_text(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+        return frozenset([facts.stream] if facts and is_text(facts.stream) else [])
 
 
 def _inside(name: str) -> str:

@@ -35,6 +35,8 @@ class Running:
     settings: Mapping[str, str]
     words: Mapping[str, tuple[str, ...]]
     """All words that follow each option of the command line; those before the first one under an empty name."""
+    argv: tuple[str, ...] = ()
+    """The command line of its first process."""
 
     @property
     def source(self) -> Path:
@@ -115,8 +117,8 @@ def _read() -> Iterator[Running]:
         try:
             line = (process / "cmdline").read_bytes()
             if any(hint in line for hint in _HINTS):
-                argv = [os.fsdecode(part) for part in line.split(b"\0")[:-1]]
+                argv = tuple(os.fsdecode(part) for part in line.split(b"\0")[:-1])
                 cwd = Path(os.readlink(process / "cwd"))
-                yield Running((int(entry),), cwd, launch_settings(argv, cwd), launch_words(argv))
+                yield Running((int(entry),), cwd, launch_settings(argv, cwd), launch_words(argv), argv)
         except (OSError, ValueError):  # it ended, or is another user's
             continue

@@ -9,6 +9,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from watcher.discover.disk import modified
+
 LARGEST = 100_000_000
 """Bytes; the format allows no longer header."""
 
@@ -29,14 +31,6 @@ def metadata(path: Path) -> Mapping[str, str] | None:
 def written(path: Path) -> float | None:
     """Give when a whole file was last written (wall time); None while it is being written, or is none."""
     return None if metadata(path) is None else modified(path)
-
-
-def modified(path: Path) -> float | None:
-    """Give the modification time of any file; None where it is gone."""
-    try:
-        return path.stat().st_mtime
-    except OSError:
-        return None
 
 
 @lru_cache(maxsize=512)

@@ -11,6 +11,7 @@ from functools import lru_cache
 from pathlib import Path, PurePath
 
 from watcher.discover import events
+from watcher.discover.disk import is_text
 from watcher.discover.layout import Facts, Layout
 from watcher.discover.runs import FoundRun
 
@@ -123,9 +124,7 @@ def _is_same(entry: os.DirEntry[str], before: FoundFile) -> bool:
 
 def _is_text(path: str) -> bool:
     """Tell whether a path can be written down; Linux allows names that are not UTF-8."""
-    try:
-        path.encode()
-    except UnicodeEncodeError:
+    if not is_text(path):
         _warn_once(os.fsencode(path))
         return False
     return True

@@ -7,9 +7,8 @@ from pathlib import Path
 
 from watcher.discover.layout import Place, Prompts
 from watcher.discover.simpletuner_config import Config
+from watcher.nouns import PROMPTS_TO_STOP
 
-ENOUGH = 8
-"""Prompts that a rule which stops a run needs."""
 UNCONDITIONAL = "unconditional"
 
 
@@ -41,14 +40,14 @@ def _on_prompts(place: Place, config: Config, prompts: Prompts) -> Iterator[str]
         yield prompts.fault
         return
     count = sum(1 for text in prompts.texts.values() if text)
-    if count < ENOUGH:
+    if count < PROMPTS_TO_STOP:
         library = place.prompts or config.file(config.text("user_prompt_library", "config/user_prompt_library.json"))
         is_new = place.prompts is None and not config.is_set("user_prompt_library")
         named = config.setting("user_prompt_library", str(library)) if is_new else ""
         what = f"only {count} prompts" if count > 1 else "a single prompt" if count else "no prompt"
         yield (
-            f"{what}: rules that stop a run need {ENOUGH} and stay unknown until then; write a JSON object of name to"
-            f' prompt, such as {{"cat": "a cat on a mat", "night": "a city at night"}}, to {library}'
+            f"{what}: rules that stop a run need {PROMPTS_TO_STOP} and stay unknown until then; write a JSON object of"
+            f' name to prompt, such as {{"cat": "a cat on a mat", "night": "a city at night"}}, to {library}'
             + (f", and set {named} in {config.path}" if named else "")
         )
 

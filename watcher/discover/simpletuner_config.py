@@ -10,16 +10,15 @@ import json
 import os
 import re
 import shlex
-import stat
 import string
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from watcher.launch import load_json
+from watcher.launch import LARGEST, load_json
+from watcher.smallfile import kept
 
 INPUTS = ("validation_using_datasets", "validation_input", "controlnet", "control")
 """Settings that make pictures from pictures."""
@@ -150,14 +149,13 @@ def read_config(path: Path) -> Config | None:
 
 def _contents(path: Path) -> Settings | None:
     try:
-        info = path.stat()
-    except OSError:  # a dangling link, or removed meanwhile
+        return _read(path)
+    except OSError:  # a dangling link, removed meanwhile, or no configuration
         return None
-    return _read(path, info.st_mtime_ns, info.st_size) if stat.S_ISREG(info.st_mode) else None
 
 
-@lru_cache(maxsize=256)
-def _read(path: Path, _mtime_ns: int, _size: int) -> Settings | None:
+@kept(256, LARGEST)
+def _read(path: Path) -> Settings | None:
     try:
         text = path.read_text(encoding="utf-8-sig")
         if path.suffix == ".env":

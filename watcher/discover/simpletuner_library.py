@@ -18,6 +18,8 @@ from watcher.discover.prompts import read_prompts
 from watcher.discover.simpletuner_advice import UNCONDITIONAL
 from watcher.discover.simpletuner_config import INPUTS, Config
 from watcher.discover.simpletuner_places import LOOK_AGAIN, programs, working_folders
+from watcher.launch import LARGEST
+from watcher.smallfile import kept
 
 BUILT_IN = ("true", "1", "yes", "on", "default", "image")
 """Values of `validation_prompt_library` that stand for the prompts of `helpers/prompts.py`; others are about sound."""
@@ -61,7 +63,7 @@ def _built_in(config: Config) -> Mapping[str, str]:
         return {}
     path = _source(config.path, int(time.monotonic() // LOOK_AGAIN))
     try:
-        return _prompts_of(path, path.stat().st_mtime_ns) if path else {}
+        return _prompts_of(path) if path else {}
     except OSError:  # removed meanwhile
         return {}
 
@@ -93,8 +95,8 @@ def _sources(config: Path) -> Iterator[Path]:
         yield Path(place) / "helpers/prompts.py"
 
 
-@lru_cache(maxsize=16)
-def _prompts_of(path: Path, _mtime_ns: int) -> Mapping[str, str]:
+@kept(16, LARGEST)
+def _prompts_of(path: Path) -> Mapping[str, str]:
     """Read the dictionary from the source; nothing of it is executed. Empty where there is none."""
     try:
         tree = ast.parse(path.read_bytes())

@@ -17,7 +17,6 @@ from typing import Any
 
 LIMIT = 65_536
 """Steps of a file that are remembered: its newest quarter one by one, older ones as densely as there is room for."""
-PREFIX = "events.out.tfevents."
 _HEADER = struct.Struct("<QI")
 _FOOTER = 4
 Counts = Callable[[str], bool]

@@ -21,6 +21,8 @@ MOST = 500
 _GLOB = re.compile(r"[*?]|\[.+\]")
 """A bracket alone is a letter of a name."""
 _NEVER = frozenset({"__pycache__", "node_modules", "site-packages", "venv"})
+EVERYTHING = ("*", "?*", "**", "[!.]*")
+"""Globs that all match every name in a folder that does not begin with a dot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +73,9 @@ def written(path: Path) -> str:
 
 
 def _below(path: Path) -> str:
-    """Give the glob of everything in a folder."""
-    return escape(short(path)).replace("${", "[$]{") + "/*"
+    """Give the glob of everything in a folder; one that a folder is called itself would mean that folder alone."""
+    everything = next((one for one in EVERYTHING if not os.path.lexists(path / one)), EVERYTHING[-1])
+    return escape(short(path)).replace("${", "[$]{") + f"/{everything}"
 
 
 def _proposals(text: str) -> Iterator[Entry]:

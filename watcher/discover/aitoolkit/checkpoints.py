@@ -11,8 +11,9 @@ import os
 from pathlib import Path
 
 from watcher.discover.aitoolkit.names import parse_checkpoint
+from watcher.discover.disk import modified
 from watcher.discover.layout import Checkpoint
-from watcher.discover.safetensors import metadata, modified, written
+from watcher.discover.safetensors import metadata, written
 
 LAST = "aitk_meta.yaml"
 

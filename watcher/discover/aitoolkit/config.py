@@ -8,10 +8,8 @@ Sources: ai-toolkit, `jobs/process/BaseTrainProcess.py` (`save_training_config`)
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,7 @@ import yaml
 
 from watcher.discover.running import Running, leads_to, running
 from watcher.launch import LARGEST
+from watcher.smallfile import UnfitError, kept
 
 CONFIG = "config.yaml"
 YAML = (".yaml", ".yml")
@@ -76,12 +75,9 @@ def read_config(folder: Path) -> Config | str:
 
 def _read_at(path: Path) -> Config | str:
     try:
-        info = path.stat()
-        if not stat.S_ISREG(info.st_mode):
-            return f"{path} is no file"
-        if info.st_size > LARGEST:
-            return f"{path} is larger than {LARGEST} bytes, and no configuration"
-        return _read(path, info.st_mtime_ns, info.st_size)
+        return _read(path)
+    except UnfitError as error:
+        return f"{path} {error}"
     except OSError as error:
         return f"{path} cannot be read: {error.strerror}"
 
@@ -111,8 +107,8 @@ def _told(process: Running, folder: Path) -> Config | None:
     return None
 
 
-@lru_cache(maxsize=2**14)
-def _read(path: Path, _mtime_ns: int, _size: int) -> Config | str:
+@kept(2**14, LARGEST)
+def _read(path: Path) -> Config | str:
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError:

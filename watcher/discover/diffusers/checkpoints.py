@@ -9,8 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from watcher.discover.diffusers.names import CHECKPOINT, listed
+from watcher.discover.disk import modified
 from watcher.discover.layout import Checkpoint
-from watcher.discover.safetensors import modified
 
 _OWN = ("unet", "unet_ema", "transformer", "controlnet", "t2iadapter", "pytorch_lora_weights.safetensors")
 """What a script's hooks put into a checkpoint, one of them; other trainers that use accelerate do not."""

@@ -21,14 +21,13 @@ from watcher.discover.diffusers.names import (
     UNCONDITIONAL,
     VALIDATION,
     a_saved_picture,
-    began,
     event_files,
     is_tracker,
 )
 from watcher.discover.diffusers.prompts import key_of, known_starts, prompts_of
 from watcher.discover.diffusers.starts import Start, start_of
 from watcher.discover.diffusers.tiles import Tiling, is_conditioned, logs_epochs, tiling
-from watcher.discover.events import Embedded, is_event_file
+from watcher.discover.events import Embedded, began, is_event_file
 from watcher.discover.layout import Checkpoint, Facts, Layout, Place, Prompts
 from watcher.names import LEARNING_RATE, LOSS
 from watcher.nouns import Setup, Tile
@@ -123,7 +122,8 @@ class Diffusers(Layout):
             return facts
         start = self._start(place, facts.source)
         if facts.epoch == facts.step:
-            return facts if logs_epochs(start) else replace(facts, epoch=None)
+            is_epoch = logs_epochs(start)
+            return replace(facts, epoch=facts.epoch if is_epoch else None, by_epoch=is_epoch and facts.step > 0)
         is_within = start.has("validation_steps") and not start.has("validation_epochs") and not facts.variant
         return replace(facts, step=facts.step + 1) if is_within else facts
 

@@ -11,9 +11,10 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 from itertools import islice
-from pathlib import Path, PurePath
+from pathlib import Path
 
-from watcher.discover.events import PREFIX, is_event_file
+from watcher.discover.disk import is_text
+from watcher.discover.events import by_age, is_event_file
 
 VALIDATION, FINAL, UNCONDITIONAL = "validation", "test", "test_samples"
 """The tags that are no prompts: while training, after it, and of models that take no prompt."""
@@ -48,14 +49,7 @@ def event_files(logs: Path) -> list[Path]:
 
     What lies deeper is not theirs alone: hyperparameters, and the watcher's own curves.
     """
-    found = [path for tracker in _folders(logs) for path in _events(tracker)]
-    return sorted(found, key=lambda path: (began(path), path))
-
-
-def began(event_file: PurePath) -> float:
-    """Give when an event file was begun, by its name (wall time, whole seconds); 0 where it does not say."""
-    digits = event_file.name.partition(PREFIX)[2].partition(".")[0]
-    return float(digits) if digits.isascii() and digits.isdecimal() and len(digits) < 15 else 0.0
+    return by_age(path for tracker in _folders(logs) for path in _events(tracker))
 
 
 def a_saved_picture(folder: Path) -> str:
@@ -92,8 +86,7 @@ def _a_saved_picture(place: Path, _changed_ns: int) -> str:
 
 @lru_cache(maxsize=4096)
 def _listed(folder: Path, _changed_ns: int) -> tuple[str, ...]:
-    names = os.listdir(folder)
-    return tuple(sorted(name for name in names if name == name.encode("utf-8", "replace").decode()))
+    return tuple(sorted(filter(is_text, os.listdir(folder))))
 
 
 def _folders(logs: Path) -> Iterator[Path]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from watcher.discover import events
 from watcher.discover.diffusers.names import FINAL, FIRST, UNCONDITIONAL, VALIDATION
-from watcher.discover.diffusers.running import running
+from watcher.discover.diffusers.running import options, running
 from watcher.discover.diffusers.starts import Start, starts
 from watcher.discover.diffusers.tiles import is_conditioned, takes_prompts
 from watcher.discover.layout import Place, Prompts
@@ -28,7 +28,7 @@ def known_starts(folder: Path, logs: Path) -> Sequence[Start]:
     """Give all starts, oldest first; without event files the running script alone."""
     found = starts(folder, logs)
     process = None if found else running(folder)
-    return [Start(logs, {}, lists=process.options)] if process else found
+    return [Start(logs, {}, lists=options(process.argv))] if process else found
 
 
 def key_of(start: Start, newest: Start) -> str:

@@ -16,15 +16,15 @@ from typing import Any
 
 import yaml
 
-from watcher.discover.diffusers.names import began, event_files, listed
-from watcher.discover.diffusers.running import Running, running
-from watcher.discover.events import is_event_file, read
+from watcher.discover.diffusers.names import event_files, listed
+from watcher.discover.diffusers.running import options, running
+from watcher.discover.events import began, is_event_file, read
+from watcher.discover.running import SLACK, Running
+from watcher.smallfile import kept
 
 CONFIG = "hparams.yml"
 LARGEST = 2**20
 """Bytes; no hyperparameters are larger."""
-_SLACK = 2.0
-"""Seconds; the name of an event file holds whole ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ def start_of(folder: Path, file: Path) -> Start:
     settings, config = _noted(file)
     process = running(folder)
     if process is not None and _writes(process, file):
-        _seen[file] = process.options
+        _seen[file] = options(process.argv)
     return Start(file, settings, config, _seen.get(file, {}))
 
 
@@ -83,7 +83,8 @@ _seen: dict[Path, Mapping[str, Sequence[str]]] = {}
 
 def _writes(process: Running, file: Path) -> bool:
     """Tell whether a process was there when an event file was begun, and began none since."""
-    return process.started <= began(file) + _SLACK and began(file) >= max(_starts_in(file.parent), default=0.0)
+    was_there = 0.0 < process.started_at <= began(file) + SLACK  # the name of an event file holds whole seconds
+    return was_there and began(file) >= max(_starts_in(file.parent), default=0.0)
 
 
 def _starts_in(tracker: Path) -> list[float]:
@@ -110,14 +111,13 @@ def _time(name: str) -> float:
 
 def _from_yaml(path: Path) -> Mapping[str, Any]:
     try:
-        info = path.stat()
-        return _read_yaml(path, info.st_mtime_ns) if info.st_size <= LARGEST else {}
+        return _read_yaml(path)
     except OSError:
         return {}
 
 
-@lru_cache(maxsize=4096)
-def _read_yaml(path: Path, _mtime_ns: int) -> Mapping[str, Any]:
+@kept(4096, LARGEST)
+def _read_yaml(path: Path) -> Mapping[str, Any]:
     try:
         found = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError:

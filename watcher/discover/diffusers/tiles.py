@@ -76,7 +76,10 @@ def is_conditioned(start: Start) -> bool | None:
 
 
 def logs_epochs(start: Start) -> bool:
-    """Tell whether a script logs its pictures at the epoch: it validates one prompt, once in so many epochs."""
+    """Tell whether a script logs its pictures at the epoch: it validates one prompt, once in so many epochs.
+
+    `train_text_to_image.py`, which has several, logs them at the step.
+    """
     return start.has("validation_epochs") and start.has("num_validation_images")
 
 

@@ -14,9 +14,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from watcher.discover.disk import modified
 from watcher.discover.kohya.names import CheckpointName, parse_checkpoint
 from watcher.discover.layout import Checkpoint, Place
-from watcher.discover.safetensors import metadata, modified, written
+from watcher.discover.safetensors import metadata, written
 
 SLACK = 2.0
 """Seconds; a checkpoint is written before the samples of its epoch, by clocks that may differ so much."""

@@ -18,15 +18,17 @@ from __future__ import annotations
 
 import math
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from watcher.discover.events import PREFIX
 from watcher.discover.kohya.training import Training
 from watcher.discover.layout import Place
-from watcher.discover.steps import PREFIX, StepClock
+from watcher.discover.steps import StepClock
 
 SLACK = 2.0
 """Seconds by which the clocks of images and of events may differ."""
@@ -72,41 +74,48 @@ def event_files(known: Training) -> list[EventFile]:
 
 
 class EpochSteps:
-    """The ends of one training's epochs, read as far as they are asked for."""
+    """The ends of one training's epochs, read as far as they are asked for.
+
+    The loop asks for those of checkpoints while others look for images beside it: one answers after the other, as what
+    was read of a file must not be read twice.
+    """
 
     def __init__(self, place: Place, know: Know) -> None:
         self._place, self._know = place, know
+        self._lock = threading.Lock()
         self._seen_until = -math.inf
         self._files: list[EventFile] = []
         self._clocks: dict[Path, tuple[EventFile | None, StepClock]] = {}
 
     def find(self, epoch: int, written_at: float) -> int | None:
         """Give the step at the end of the epoch whose samples or checkpoint were written then; None if unsure."""
-        ends = [
-            (file, clock, mark.step)
-            for file, clock in self._at(written_at)
-            for mark in clock.marks(epoch)
-            if mark.at - SLACK <= written_at <= mark.until + SLACK
-        ]
+        with self._lock:
+            ends = [
+                (file, clock.last, mark.step)
+                for file, clock in self._at(written_at)
+                for mark in clock.marks(epoch)
+                if mark.at - SLACK <= written_at <= mark.until + SLACK
+            ]
         # The last epoch of a training that is over stands open for ever: one begun after it ended is meant.
-        ends = [one for one in ends if not any(other[0].start > one[1].last for other in ends)]
+        ends = [one for one in ends if not any(other[0].start > one[1] for other in ends)]
         steps = {step for _, _, step in ends}
         return steps.pop() if len(steps) == 1 else None
 
     def is_late(self, epoch: int, written_at: float) -> bool:
         """Tell whether the end of the epoch may be seen yet: a file has stopped short of it."""
-        if time.time() - written_at > PATIENCE or not any(
-            clock.at(written_at) is not None and clock.last <= written_at + SLACK and (clock.epochs or 0) < epoch
-            for _, clock in self._at(written_at)
-        ):
+        if time.time() - written_at > PATIENCE:
             return False
-        self._seen_until = -math.inf
+        with self._lock:
+            if not any(_is_short(clock, epoch, written_at) for _, clock in self._at(written_at)):
+                return False
+            self._seen_until = -math.inf
         return True
 
     def last(self, written_at: float) -> int | None:
         """Give the last step logged by then, for scripts that do not mark the ends of epochs; None if unsure."""
-        clocks = [clock for _, clock in self._at(written_at) if clock.at(written_at) is not None]
-        return clocks[0].at(written_at) if len(clocks) == 1 and clocks[0].epochs is None else None
+        with self._lock:
+            clocks = [clock for _, clock in self._at(written_at) if clock.at(written_at) is not None]
+            return clocks[0].at(written_at) if len(clocks) == 1 and clocks[0].epochs is None else None
 
     def _at(self, written_at: float) -> list[tuple[EventFile, StepClock]]:
         """Give the files that were written around a time, as they are now.
@@ -125,6 +134,11 @@ class EpochSteps:
             clock.read()
         self._clocks[file.path] = (file, clock)
         return clock
+
+
+def _is_short(clock: StepClock, epoch: int, written_at: float) -> bool:
+    """Tell whether a file has been written to by a time, and not yet to the end of an epoch."""
+    return clock.at(written_at) is not None and clock.last <= written_at + SLACK and (clock.epochs or 0) < epoch
 
 
 @lru_cache(maxsize=1024)

@@ -5,12 +5,12 @@ Listings are kept while the folder's own modification time stands still.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from watcher.discover.disk import listed
 from watcher.discover.kohya.names import SampleName, parse_config, parse_musubi_sample, parse_sample
 from watcher.launch import file_settings
 
@@ -74,23 +74,6 @@ def shown_names(names: list[str]) -> str:
     """Give the first few `output_name`s for people."""
     shown = [name or "a training without output_name" for name in names[:3]]
     return ", ".join(shown) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-
-
-def listed(folder: Path) -> list[str]:
-    """Give the names in a folder; those that are not UTF-8 cannot be written down and are nobody's."""
-    try:
-        names = os.listdir(folder)
-    except OSError:
-        return []
-    return sorted(name for name in names if _is_text(name))
-
-
-def _is_text(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _config(path: Path) -> Config | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from watcher.discover.disk import modified
 from watcher.discover.kohya.folder import SAMPLES, Config, configs, newest_samples
 from watcher.discover.kohya.prompts import FORMATS, read_kohya_prompts, text_prompts
 from watcher.discover.kohya.running import running
@@ -132,14 +133,7 @@ def _was_overwritten(known: Training, file: Path) -> bool:
     mine = samples.get(known.place.stream)
     if not others and not any(config.stream != known.place.stream for config in configs(known.place.folder)):
         return False
-    return mine is None or _time(mine) < _time(file)
-
-
-def _time(path: Path) -> float:
-    try:
-        return path.stat().st_mtime
-    except OSError:
-        return 0.0
+    return mine is None or (modified(mine) or 0.0) < (modified(file) or 0.0)
 
 
 def _exists(path: Path) -> bool:

@@ -11,12 +11,12 @@ from functools import lru_cache
 from itertools import takewhile
 from pathlib import Path
 
+from watcher.discover.disk import listed, modified
 from watcher.discover.kohya.dating import changed
 from watcher.discover.kohya.epochs import LONGEST, SLACK
-from watcher.discover.kohya.folder import SAMPLES, listed
+from watcher.discover.kohya.folder import SAMPLES
 from watcher.discover.kohya.names import SampleName, parse_musubi_sample
 from watcher.discover.layout import Facts, Place
-from watcher.discover.safetensors import modified
 
 
 def videos(place: Place) -> frozenset[int]:

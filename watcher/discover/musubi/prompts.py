@@ -12,13 +12,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from watcher.discover.disk import modified
 from watcher.discover.kohya.folder import newest_samples
 from watcher.discover.kohya.names import parse_musubi_sample
 from watcher.discover.kohya.prompts import FORMATS, entries, read_kohya_prompts
 from watcher.discover.kohya.training import Training
 from watcher.discover.layout import Place, Prompts
 from watcher.discover.musubi.training import started
-from watcher.discover.safetensors import modified
 
 SLACK = 2.0
 """Seconds by which the clock of a file and that of a start may differ."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from watcher.discover.events import PREFIX, is_event_file
+from watcher.discover.events import by_age, is_event_file
 from watcher.discover.layout import Layout, Place
 from watcher.discover.scalars.entry import LIMIT, Part, Position
 from watcher.discover.scalars.eventfile import read_events
@@ -67,18 +67,12 @@ def event_files(folder: Path | None, *, deep: bool = True) -> list[Path]:
     places = os.walk(folder) if folder is not None else iter(())
     places = places if deep else islice(places, 1)
     found = [Path(place, name) for place, _, names in places for name in names if is_event_file(name)]
-    return sorted((path for path in found if not is_own(path)), key=_age)
+    return by_age(path for path in found if not is_own(path))
 
 
 def existing(*paths: Path) -> list[Path]:
     """Give those of some files that are there."""
     return [path for path in paths if path.is_file()]
-
-
-def _age(path: Path) -> tuple[float, str]:
-    """Order event files by the time in their names: `events.out.tfevents.{seconds}.{host}...`."""
-    stamp = path.name.partition(PREFIX)[2].split(".")[0]
-    return (float(stamp) if stamp.isdecimal() else 0.0, str(path))
 
 
 def _asked(files: Sequence[Path], positions: Mapping[str, Position], turn: int) -> list[Path]:
