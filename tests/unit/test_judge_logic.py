@@ -89,6 +89,15 @@ def test_what_is_to_fire_without_a_value_fires_the_rule_and_not_a_part_of_it(
         assert values(when, points, **{other: "fire"}) == [None]
 
 
+@pytest.mark.parametrize("few", [True, False])
+def test_a_missing_metric_that_is_to_fire_does_not_speak_for_a_part_that_lacks_prompts(few: bool) -> None:
+    point = Point(1, 0, 0, 0, {"clip/mean": 0.1, "clip/prompts": 2.0 if few else 20.0})
+    when = [LOW, "trainer/grad_norm > 3"]
+    more = {"needs": {"prompts": 8}, "on_missing": "fire"}
+    assert values({"all": when}, [point], **more) == [None if few else True]
+    assert values({"any": when}, [point], **more) == [True]
+
+
 def test_what_is_known_to_be_false_does_not_fire_for_a_part_without_a_value() -> None:
     point = Point(1, 0, 0, 0, {"clip/mean": NAN, "clip/min": 0.9})
     assert values({"all": [LOW, "clip/min < 0.1"]}, [point], on_nan="fire") == [False]

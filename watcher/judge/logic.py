@@ -60,7 +60,7 @@ class Composed(Condition):
         found = [one.judge(point, terms, known) for one, known in zip(self.held, self._memories(memory), strict=True)]
         unknown = [judged.causes for judged in found if judged.verdict.value is None]
         verdict = self.combine([judged.verdict for judged in found])
-        causes: frozenset[Cause] = frozenset[Cause]().union(*unknown) if verdict.value is None else frozenset()
+        causes = self.causes(unknown) if verdict.value is None else frozenset[Cause]()
         return Judged(verdict, {"parts": [dict(judged.memory) for judged in found]}, causes)
 
     def note(self, point: Point, memory: Memory) -> Memory:
@@ -71,6 +71,10 @@ class Composed(Condition):
     def combine(self, verdicts: Sequence[Verdict]) -> Verdict:
         """Make one verdict of theirs."""
         return verdicts[0]
+
+    def causes(self, unknown: Sequence[frozenset[Cause]]) -> frozenset[Cause]:
+        """Say why they are unknown together; `unknown` has why each unknown one is."""
+        return frozenset[Cause]().union(*unknown)
 
     def _memories(self, memory: Memory) -> Sequence[Memory]:
         return memory.get("parts") or [NOTHING] * len(self.held)
@@ -98,6 +102,13 @@ class AllOf(Composed):
     def combine(self, verdicts: Sequence[Verdict]) -> Verdict:
         """Give true, false or unknown, with the reasons of those that make it so."""
         return _kleene(verdicts, decisive=False)
+
+    def causes(self, unknown: Sequence[frozenset[Cause]]) -> frozenset[Cause]:
+        """Give what all of the unknown ones lack.
+
+        `on_missing: fire` takes a missing metric for true; one that lacks something else, such as prompts, stays open.
+        """
+        return unknown[0].intersection(*unknown) or frozenset({"other"})
 
 
 class AnyOf(Composed):
