@@ -101,6 +101,27 @@ def test_a_decision_that_no_longer_holds_after_its_delay_is_cancelled(make: Call
     assert process.poll() is None
 
 
+def test_a_rule_that_was_changed_and_fires_again_does_not_carry_out_what_it_had_decided_before(
+    make: Callable[..., World], start: Start
+) -> None:
+    world = make(delay="10m")
+    process = start(world.run)
+    for step in (100, 200, 300):
+        world.evaluation(step, LOW)
+    rules = world.folder / "rules.yaml"
+    rules.write_text(rules.read_text().replace("0.22", "0.21"))
+    for _ in range(3):
+        world.go(6)
+    world.evaluation(400, LOW)
+    assert world.decisions() == [(1, 300, "resolved"), (1, 400, "firing")]
+    world.go(600)
+    assert states(world) == ["cancelled"]
+    assert "the rule was changed" in world.actions()[0][1]
+    assert process.poll() is None
+    world.evaluation(500, LOW)
+    assert states(world) == ["cancelled", "waiting"]  # by the new rule, with its whole delay
+
+
 def test_a_decision_waits_across_a_restart_and_then_acts_once(make: Callable[..., World], start: Start) -> None:
     world = make(delay="10m")
     process = start(world.run)

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row, delete, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from watcher.nouns import Evaluation, Verdict
-from watcher.record.tables import decisions, rule_states
+from watcher.record.tables import actions, decisions, rule_states
 
 
 def state_of(db: Connection, run_id: str, rule: str, content: str) -> dict[str, Any] | None:
@@ -62,6 +62,12 @@ def open_of(db: Connection, run_id: str) -> dict[str, Row[Any]]:
     """Give a run's decisions that are not resolved yet, by rule."""
     mine = (decisions.c.run_id == run_id, decisions.c.resolved_at.is_(None))
     return {row.rule: row for row in db.execute(select(decisions).where(*mine))}
+
+
+def resolution_behind(db: Connection, action_id: int) -> str | None:
+    """Say why the decision behind an action is resolved; None where it is open, or there is none."""
+    query = select(decisions.c.resolution).join(actions, actions.c.decision_id == decisions.c.id)
+    return db.execute(query.where(actions.c.id == action_id, decisions.c.resolved_at.is_not(None))).scalar_one_or_none()
 
 
 def all_open(db: Connection) -> list[Row[Any]]:

@@ -132,9 +132,13 @@ class Acting:
             return None
         with self._store.read() as db:
             state = judgements.states(db).get(command.run_id, {}).get(command.rule)
+            over = judgements.resolution_behind(db, command.id)
         if state is None:
             return f"rule {command.rule} is no longer there or was changed"
-        return None if state["state"] == "firing" else f"rule {command.rule} no longer fires: {state['reason']}"
+        if state["state"] != "firing":
+            return f"rule {command.rule} no longer fires: {state['reason']}"
+        # It fires, but may do so by a later decision: as another rule of the same name, or for another attempt.
+        return None if over is None else f"what rule {command.rule} had decided then is over: {over}"
 
     def _behind(self, command: Command) -> str | None:
         """Say which evaluations were there already when the decision was taken and are not judged yet, or None.
