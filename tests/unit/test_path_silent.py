@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.worlds import World
+from tests.worlds import KEYS, World
 from watcher.act import Identity, NoProcessError
 from watcher.errors import ActError
 
@@ -51,8 +51,11 @@ def processes(world: World) -> Processes:
 
 
 def pass_time(world: World, seconds: float) -> None:
-    world.now += seconds
-    world.tick()
+    """Let time pass for a daemon that is awake all the time."""
+    while seconds > 0:
+        world.now += min(300.0, seconds)
+        seconds -= 300.0
+        world.tick()
     world.tick()
 
 
@@ -66,7 +69,7 @@ def test_a_training_that_hangs_is_told_of_once_and_again_when_it_goes_on(world: 
     assert world.decisions() == []
     pass_time(world, 0.2 * HOUR)
     assert world.decisions() == [(1, 500, "firing")]
-    assert world.rule("quiet")["reason"] == "nothing was written for 2.1 h (2 h are allowed)"
+    assert world.rule("quiet")["reason"] == "nothing was written for 2.07 h (2 h are allowed)"
     pass_time(world, 0.5 * HOUR)
     world.restart()
     world.pipeline.silence._find = processes
@@ -124,3 +127,23 @@ def test_what_was_silent_long_ago_does_not_begin_to_be(world: World, processes: 
 def test_a_run_that_wrote_nothing_yet_is_not_silent(world: World) -> None:
     pass_time(world, 5 * HOUR)
     assert world.decisions() == []
+
+
+@pytest.mark.parametrize("is_down", [True, False])
+def test_what_was_written_while_the_daemon_was_down_or_paused_is_taken_in_before_a_run_is_called_silent(
+    world: World, processes: Processes, is_down: bool
+) -> None:
+    world.evaluation(500, 0.3)
+    pass_time(world, 60)
+    if is_down:
+        world.end()
+    world.now += 3 * HOUR
+    world.put(1000, dict.fromkeys(KEYS, 0.3), age=0.1)
+    if is_down:
+        world.start()
+        world.pipeline.silence._find = processes
+    world.go()
+    pass_time(world, 300)
+    assert world.decisions() == []
+    pass_time(world, 2.1 * HOUR)
+    assert world.decisions() == [(1, 1000, "firing")]

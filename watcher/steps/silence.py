@@ -23,6 +23,10 @@ ENDED = 86400.0
 """Seconds without output after which a run has ended, as far as anybody can tell: too late to begin to be silent."""
 FRESH = 600.0
 """Seconds since its newest output within which a run is alive, and between two looks for its processes."""
+PAUSED = 600.0
+"""Seconds without a look at the clock after which it may not be known what was written meanwhile: a pause."""
+CATCHES_UP = 120.0
+"""Seconds after a start or a pause in which no silence begins: files that were written meanwhile are still taken in."""
 SEEN = "seen:"
 Find = Callable[[Run, float, Mapping[int, Process]], Identity]
 """Finds the processes of a run, or raises `ActError`."""
@@ -62,6 +66,9 @@ class Silence:
         self._watched = watched
         self._find = find
         self._next = 0.0
+        self._looked_at = -PAUSED
+        self._awake = 0.0
+        """Wall time of the start, or of the end of the last pause."""
         self._ended: dict[str, float] = {}
         """Runs whose processes are gone, with their newest output then."""
         self._looked: dict[str, float] = {}
@@ -76,6 +83,9 @@ class Silence:
         if not self._rules or now < self._next:
             return
         self._next = now + EVERY
+        if abs(now - self._looked_at) > PAUSED:
+            self._awake = now
+        self._looked_at = now
         with self._store.read() as db:
             outputs, facts, states = runs.last_outputs(db), runs.all_facts(db), judgements.states(db)
         for run in self._watched():
@@ -116,7 +126,8 @@ class Silence:
         if verdict.value and quiet.tied and self._has_ended(quiet.run, last, now):
             verdict = Verdict("", False, "its processes are gone: the training has ended")
         is_old = last < quiet.run.first_seen or now - last > max(ENDED, 2 * quiet.when.silent)
-        if bool(verdict.value) != quiet.fires and not (verdict.value and is_old):
+        is_early = now - self._awake < min(CATCHES_UP, quiet.when.silent)
+        if bool(verdict.value) != quiet.fires and not (verdict.value and (is_old or is_early)):
             self._keep(replace(quiet, last=last), verdict, now)
 
     def _has_ended(self, run: Run, last: float, now: float) -> bool:
