@@ -17,6 +17,7 @@ rules:
   - name: low
     when: clip/mean < 0.22
     for: 3 evaluations
+    clear: CLEAR evaluations
     then: {stop: {save: "no", delay: DELAY}}
 """
 LOW, GOOD = 0.19, 0.30
@@ -26,8 +27,8 @@ LOW, GOOD = 0.19, 0.30
 def make(tmp_path: Path) -> Iterator[Callable[..., World]]:
     made: list[World] = []
 
-    def make(delay: str = "0s", mode: str = "enforce") -> World:
-        world = World(tmp_path, RULES.replace("DELAY", delay), mode=mode)
+    def make(delay: str = "0s", mode: str = "enforce", clear: int = 1) -> World:
+        world = World(tmp_path, RULES.replace("DELAY", delay).replace("CLEAR", str(clear)), mode=mode)
         world.now += 5  # a process and what it writes are told apart to a second
         made.append(world)
         world.go()
@@ -99,6 +100,25 @@ def test_a_decision_that_no_longer_holds_after_its_delay_is_cancelled(make: Call
     assert states(world) == ["cancelled"]
     assert "no longer fires" in world.actions()[0][1]
     assert process.poll() is None
+
+
+def test_a_rule_that_was_false_last_stops_nothing_though_it_still_fires_until_it_orders_that_anew(
+    make: Callable[..., World], start: Start
+) -> None:
+    world = make(delay="10m", clear=3)
+    process = start(world.run)
+    for step in (100, 200, 300):
+        world.evaluation(step, LOW)
+    assert states(world) == ["waiting"]
+    world.evaluation(400, GOOD)
+    assert states(world) == ["cancelled"]
+    assert "rule low was false at the last evaluation" in world.actions()[0][1]
+    world.go(700)
+    assert process.poll() is None
+    world.evaluation(500, LOW)
+    assert states(world) == ["cancelled", "waiting"]
+    world.go(700)
+    go_until(world, lambda: states(world) == ["cancelled", "verified"])
 
 
 def test_a_rule_that_was_changed_and_fires_again_does_not_carry_out_what_it_had_decided_before(
@@ -200,7 +220,7 @@ def test_a_run_that_was_stopped_and_started_again_is_protected_again(make: Calla
 
 
 def test_stops_beyond_the_budget_are_refused_and_say_so(tmp_path: Path, start: Start) -> None:
-    world = World(tmp_path, RULES.replace("DELAY", "0s"), mode="enforce")
+    world = World(tmp_path, RULES.replace("DELAY", "0s").replace("CLEAR", "1"), mode="enforce")
     world.end()
     config = tmp_path / "watcher.yaml"
     config.write_text(config.read_text() + "limits: {stops_per_hour: 0}\n")

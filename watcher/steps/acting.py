@@ -152,12 +152,22 @@ class Acting:
         return f"steps {', '.join(map(str, steps))} are judged first" if steps else None
 
     def _withdrawn(self, command: Command, run: Run, now: float) -> Command | None:
-        """Cancel what is no longer allowed: the configuration may have changed since the decision."""
+        """Cancel what is no longer allowed, or no longer said, so that a later evaluation may order it anew."""
         if command.state == "acknowledged" or command.args.get("mode") != "enforce":
             return None
-        why = self._forbidden(run, command.rule)
+        why = self._forbidden(run, command.rule) or self._doubt(command)
         progress = {**command.progress, "withdrawn": True}
         return replace(command, state="cancelled", proof=why, progress=progress, changed_at=now) if why else None
+
+    def _doubt(self, command: Command) -> str:
+        """Say that a rule, though it still fires until it is false for as long as `clear` says, is false just now."""
+        if command.by_hand:
+            return ""
+        with self._store.read() as db:
+            state = judgements.states(db).get(command.run_id, {}).get(command.rule)
+        if state is None or state["state"] != "firing" or not state["clears"]:
+            return ""
+        return f"rule {command.rule} was false at the last evaluation: {state['reason']}"
 
     def _over_budget(self, command: Command, known: Mapping[str, Run], now: float) -> Command | None:
         """Refuse a rule's stop beyond the budget; the next evaluation may order it anew. People's stops only count."""
