@@ -21,7 +21,7 @@ from tests.musubi import (
     put_samples,
     put_video,
 )
-from watcher.discover import Facts, FoundRun, Place, RunSettings, choose_layout, find_runs, scan
+from watcher.discover import BY_EPOCH, Facts, FoundRun, Place, RunSettings, choose_layout, find_runs, scan
 from watcher.discover.musubi import Musubi
 
 LAYOUT = Musubi()
@@ -197,7 +197,7 @@ def test_epochs_of_unknown_steps_are_not_mixed_with_steps(folder: Path) -> None:
     assert {(one.step, one.variant) for one in facts(folder)} == {(3, "")}
     put_samples(folder, "mine", NOW - 60, 0.3, step=100)
     put_samples(folder, "mine", NOW - 90, 0.3, epoch=0)
-    assert {(one.step, one.variant) for one in facts(folder)} == {(0, ""), (3, "epoch"), (100, "")}
+    assert {(one.step, one.variant) for one in facts(folder)} == {(0, ""), (3, BY_EPOCH), (100, "")}
 
 
 @pytest.mark.parametrize("layers", [2, 3, 5])

@@ -48,7 +48,7 @@ def test_an_epoch_named_picture_has_its_epoch_for_a_step_until_that_is_known(
     name: str | None, epoch: int, index: int, at: float, seed: int | None
 ) -> None:
     found = parse(sample_name(name, index=index, at=at, epoch=epoch, seed=seed))
-    assert found == Facts(epoch, str(index), epoch=float(epoch), stream=name or "")
+    assert found == Facts(epoch, str(index), epoch=float(epoch), stream=name or "", by_epoch=epoch > 0)
 
 
 @given(numbers, indices)
@@ -111,7 +111,7 @@ def test_no_name_is_too_odd_to_be_read(text: str) -> None:
     [
         # training/trainer_base.py, `sample_image_inference`; hv_generate_video.py, `save_images_grid`
         ("wanlora_000500_00_20250401120000_1026_000.png", Facts(500, "0", stream="wanlora")),
-        ("e000002_01_20250401120000_000.png", Facts(2, "1", epoch=2.0)),
+        ("e000002_01_20250401120000_000.png", Facts(2, "1", epoch=2.0, by_epoch=True)),
         ("my_lora_e000000_00_20250401120000_1234_000.png", Facts(0, "0", epoch=0.0, stream="my_lora")),  # gui/gui.py
         ("a_000100_000500_07_20250401120000_42_000.png", Facts(500, "7", stream="a_000100")),
         ("a_1234567_100_20250401120000_0_000.png", Facts(1234567, "100", stream="a")),

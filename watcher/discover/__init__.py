@@ -4,7 +4,7 @@ from watcher.discover.captions import read_captions
 from watcher.discover.events import Embedded, Scalar, is_event_file
 from watcher.discover.events import read as read_events
 from watcher.discover.events import scalars as scalars_of
-from watcher.discover.layout import Checkpoint, Facts, Layout, Place, Prompts
+from watcher.discover.layout import BY_EPOCH, Checkpoint, Facts, Layout, Place, Prompts
 from watcher.discover.layouts import LAYOUTS, choose_layout
 from watcher.discover.lookers import Answer, Lookers
 from watcher.discover.matching import Matched, beside, match
@@ -13,7 +13,7 @@ from watcher.discover.plain import Plain
 from watcher.discover.runs import FoundRun, RunSettings, find_in, find_runs, merged
 from watcher.discover.scalars.entry import Part, Position, TakenBack
 from watcher.discover.scalars.gather import Gathered, gather
-from watcher.discover.scan import BY_EPOCH, FoundFile, is_apart, scan, set_apart
+from watcher.discover.scan import FoundFile, is_apart, scan, set_apart
 from watcher.discover.tables import PICTURES, is_picture
 from watcher.discover.watching import Watching, searching, watching
 

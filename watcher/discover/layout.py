@@ -15,6 +15,8 @@ from watcher.nouns import Setup, Tile
 from watcher.part import PlugIn
 
 _NO_NAME = re.compile(r"[\s<>=]+")
+BY_EPOCH = "by epoch"
+"""Variant of what is known by its epoch only in a run that has steps."""
 
 
 @dataclass(frozen=True, slots=True)

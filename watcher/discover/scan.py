@@ -12,12 +12,10 @@ from pathlib import Path, PurePath
 
 from watcher.discover import events
 from watcher.discover.disk import is_text
-from watcher.discover.layout import Facts, Layout
+from watcher.discover.layout import BY_EPOCH, Facts, Layout
 from watcher.discover.runs import FoundRun
 
 log = logging.getLogger(__name__)
-BY_EPOCH = "by epoch"
-"""Variant of what is known by its epoch only in a run that has steps."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from watcher.discover.kohya.epochs import epoch_steps
 from watcher.discover.kohya.folder import SAMPLES, newest_samples, shown_names
 from watcher.discover.kohya.names import parse_musubi_sample
 from watcher.discover.kohya.settings import NUMBERS, setup_of
-from watcher.discover.layout import Checkpoint, Facts, Layout, Place, Prompts
+from watcher.discover.layout import BY_EPOCH, Checkpoint, Facts, Layout, Place, Prompts
 from watcher.discover.musubi.advice import advise
 from watcher.discover.musubi.folder import has_twin, samples_by_step, videos
 from watcher.discover.musubi.prompts import Asked, asked_by, start_prompts
@@ -87,9 +87,8 @@ class Musubi(Layout):
         if not facts.epoch or found is None:
             return found
         if found is facts:
-            is_apart = samples_by_step(place)
-        else:
-            is_apart = has_twin(place, found, written_at, lambda: started(training(place)))
+            return replace(found, variant=BY_EPOCH) if samples_by_step(place) else found
+        is_apart = has_twin(place, found, written_at, lambda: started(training(place)))
         return replace(found, variant=TWIN) if is_apart else found
 
     def prompts(self, place: Place) -> Prompts:
