@@ -136,7 +136,7 @@ def test_a_server_that_is_down_holds_up_nothing_loses_nothing_and_is_told_of(wor
     for _ in range(int(SILENT_AFTER) + 50):
         world.now += 1
         world.tick()
-    assert len(world.server.questions) == 2, "one look for runs, one into the run: no pile"
+    assert len(world.server.questions) == 3, "one look for runs, one into the run, one into its logs: no pile"
     found = status(world.store, world.now)
     (place,) = found["problems"]
     assert "has not answered for more than 60 s" in found["problems"][place]
