@@ -15,7 +15,7 @@ import pytest
 from tests.simpletuner import project
 from watcher.discover import Place
 from watcher.discover.simpletuner import SimpleTuner
-from watcher.discover.simpletuner_places import find_config
+from watcher.discover.simpletuner.places import find_config
 
 LAYOUT = SimpleTuner()
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.simpletuner import project
 from watcher.discover import Place
 from watcher.discover.simpletuner import SimpleTuner
-from watcher.discover.simpletuner_places import find_config
+from watcher.discover.simpletuner.places import find_config
 
 LAYOUT = SimpleTuner()
 

@@ -14,7 +14,7 @@ from tests.onetrainer import folder_name, sample_name
 from watcher.discover import Facts
 from watcher.discover.kohya import Kohya
 from watcher.discover.onetrainer import OneTrainer
-from watcher.discover.onetrainer_names import backup_step, config_stamp, key_of
+from watcher.discover.onetrainer.names import backup_step, config_stamp, key_of
 from watcher.discover.simpletuner import SimpleTuner
 
 LAYOUT = OneTrainer()

@@ -15,7 +15,7 @@ from tests.displays import FONT, SMALL_FONT, covered, display, footed, labelled,
 from tests.simpletuner import project
 from watcher.discover import Facts, Place
 from watcher.discover.simpletuner import SimpleTuner
-from watcher.discover.simpletuner_panels import LABEL
+from watcher.discover.simpletuner.panels import LABEL
 from watcher.nouns import Tile
 from watcher.pictures import decode
 

@@ -15,8 +15,8 @@ from PIL import Image
 
 from watcher.discover import Facts, FoundFile, FoundRun, RunSettings, Watching, scan
 from watcher.discover.simpletuner import SimpleTuner
-from watcher.discover.simpletuner_media import MEDIA, noted
-from watcher.discover.simpletuner_names import Label
+from watcher.discover.simpletuner.media import MEDIA, noted
+from watcher.discover.simpletuner.names import Label
 from watcher.nouns import Run
 from watcher.settle import Files, SettleSettings
 from watcher.steps.looking import Watched, look_into

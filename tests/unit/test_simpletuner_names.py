@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.simpletuner import project
 from watcher.discover import Facts, FoundRun, Place, RunSettings, scan
 from watcher.discover.simpletuner import SimpleTuner
-from watcher.discover.simpletuner_names import IMAGES, Known, Label, read_name
+from watcher.discover.simpletuner.names import IMAGES, Known, Label, read_name
 
 LAYOUT = SimpleTuner()
 shorts = st.from_regex(r"[a-z0-9]{1,4}(_{1,2}[a-z0-9]{1,3}){0,3}", fullmatch=True)

@@ -19,13 +19,13 @@ from watcher.discover.diffusers.names import saves_pictures
 from watcher.discover.layout import Checkpoint, Facts, Layout, Place, Prompts
 from watcher.discover.prompts import read_prompts
 from watcher.discover.scalars.gather import event_files, existing
-from watcher.discover.simpletuner_advice import advise, no_config
-from watcher.discover.simpletuner_config import Config
-from watcher.discover.simpletuner_library import library
-from watcher.discover.simpletuner_media import noted
-from watcher.discover.simpletuner_names import BASE, BASE_MODEL, IMAGES, Known, Size, read_name
-from watcher.discover.simpletuner_panels import LABEL, Pair, Panel, find_panel, is_sure, picture_size, rounded
-from watcher.discover.simpletuner_places import find_config, find_configs
+from watcher.discover.simpletuner.advice import advise, no_config
+from watcher.discover.simpletuner.config import Config
+from watcher.discover.simpletuner.library import library
+from watcher.discover.simpletuner.media import noted
+from watcher.discover.simpletuner.names import BASE, BASE_MODEL, IMAGES, Known, Size, read_name
+from watcher.discover.simpletuner.panels import LABEL, Pair, Panel, find_panel, is_sure, picture_size, rounded
+from watcher.discover.simpletuner.places import find_config, find_configs
 from watcher.names import GRAD_NORM, LEARNING_RATE, LOSS
 from watcher.nouns import Setup, Tile
 

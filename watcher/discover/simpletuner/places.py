@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 
 from watcher.discover.running import running
-from watcher.discover.simpletuner_config import PLACEHOLDER, Config, expanded, read_config
+from watcher.discover.simpletuner.config import PLACEHOLDER, Config, expanded, read_config
 
 DEFAULT_OUTPUT = "simpletuner-results"
 KINDS = (".json", ".toml", ".env")

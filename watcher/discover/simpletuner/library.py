@@ -15,9 +15,9 @@ from pathlib import Path
 
 from watcher.discover.layout import Prompts
 from watcher.discover.prompts import read_prompts
-from watcher.discover.simpletuner_advice import UNCONDITIONAL
-from watcher.discover.simpletuner_config import INPUTS, Config
-from watcher.discover.simpletuner_places import LOOK_AGAIN, programs, working_folders
+from watcher.discover.simpletuner.advice import UNCONDITIONAL
+from watcher.discover.simpletuner.config import INPUTS, Config
+from watcher.discover.simpletuner.places import LOOK_AGAIN, programs, working_folders
 from watcher.launch import LARGEST
 from watcher.smallfile import kept
 

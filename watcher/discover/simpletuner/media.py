@@ -16,7 +16,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from watcher.discover.simpletuner_names import Label
+from watcher.discover.simpletuner.names import Label
 
 MEDIA = "validation_media.jsonl"
 LARGEST = 2**20

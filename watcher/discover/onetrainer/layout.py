@@ -1,7 +1,7 @@
 """OneTrainer's workspace folder.
 
 Sources: OneTrainer, `modules/trainer/GenericTrainer.py` (samples, backups, TensorBoard), and the modules named in
-`onetrainer_names` and `onetrainer_config`.
+`names` and `config` beside this.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import ClassVar
 
 from watcher.discover.disk import listed
 from watcher.discover.layout import Checkpoint, Facts, Layout, Place, Prompts
-from watcher.discover.onetrainer_advice import advise
-from watcher.discover.onetrainer_config import CONFIGS, configs, sample_lists, started
-from watcher.discover.onetrainer_names import SAMPLES, backup_step, is_prompt_folder, key_of, parse_sample
+from watcher.discover.onetrainer.advice import advise
+from watcher.discover.onetrainer.config import CONFIGS, configs, sample_lists, started
+from watcher.discover.onetrainer.names import SAMPLES, backup_step, is_prompt_folder, key_of, parse_sample
 from watcher.discover.prompts import read_prompts
 from watcher.discover.scalars.gather import event_files
 from watcher.discover.wording import without

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from watcher.discover.layout import Place, Prompts
-from watcher.discover.simpletuner_config import Config
+from watcher.discover.simpletuner.config import Config
 from watcher.nouns import PROMPTS_TO_STOP
 
 UNCONDITIONAL = "unconditional"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from watcher.discover.layout import Place
-from watcher.discover.onetrainer_config import Config, Samples, configs, definition_file, sample_lists
+from watcher.discover.onetrainer.config import Config, Samples, configs, definition_file, sample_lists
 from watcher.discover.prompts import too_few
 from watcher.nouns import PROMPTS_TO_STOP
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from watcher.discover.disk import listed
-from watcher.discover.onetrainer_names import config_stamp, key_of
+from watcher.discover.onetrainer.names import config_stamp, key_of
 from watcher.discover.running import Running, leads_to, running
 from watcher.smallfile import fit, kept
 
