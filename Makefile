@@ -1,13 +1,14 @@
 # Everything a new machine with Python, git and make needs:
 #   make demo   the small world: two trainings are watched, the hopeless one is stopped
 #   make test   lint, types and all tests, as CI runs them
+#   make cover  the same tests, and which lines none of them runs
 #   make bench  what it costs, measured against its budgets; QUICK=1 only shows that every benchmark works
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install tools demo test check lint types unit bench clean
+.PHONY: install tools demo test check lint types unit cover bench clean
 install: $(STAMP)
 
 # The environment is made anew when what it should hold has changed.
@@ -39,6 +40,10 @@ unit: install
 	$(BIN)/python -m pytest -m 'not slow'
 
 test: install tools check
+	$(BIN)/python -m pytest
+
+# The same tests, slower, and which lines none of them runs.
+cover: install tools
 	$(BIN)/python -m pytest --cov --cov-report=term
 
 # Some of it takes minutes, and the figures need a machine that does nothing else.
