@@ -17,7 +17,6 @@ rules:
   - name: low
     when: clip/mean < 0.22
     for: 3 evaluations
-    clear: CLEAR evaluations
     then: {stop: {save: "no", delay: DELAY}}
 """
 LOW, GOOD = 0.19, 0.30
@@ -28,7 +27,11 @@ def make(tmp_path: Path) -> Iterator[Callable[..., World]]:
     made: list[World] = []
 
     def make(delay: str = "0s", mode: str = "enforce", clear: int = 1) -> World:
-        world = World(tmp_path, RULES.replace("DELAY", delay).replace("CLEAR", str(clear)), mode=mode)
+        world = World(
+            tmp_path,
+            RULES.replace("DELAY", delay).replace("    then:", f"    clear: {clear} evaluations\n    then:"),
+            mode=mode,
+        )
         world.now += 5  # a process and what it writes are told apart to a second
         made.append(world)
         world.go()
@@ -220,7 +223,7 @@ def test_a_run_that_was_stopped_and_started_again_is_protected_again(make: Calla
 
 
 def test_stops_beyond_the_budget_are_refused_and_say_so(tmp_path: Path, start: Start) -> None:
-    world = World(tmp_path, RULES.replace("DELAY", "0s").replace("CLEAR", "1"), mode="enforce")
+    world = World(tmp_path, RULES.replace("DELAY", "0s"), mode="enforce")
     world.end()
     config = tmp_path / "watcher.yaml"
     config.write_text(config.read_text() + "limits: {stops_per_hour: 0}\n")
