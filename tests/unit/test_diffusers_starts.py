@@ -20,7 +20,7 @@ from watcher.discover.diffusers.running import options
 from watcher.discover.diffusers.starts import start_of
 
 AT = 1_700_000_000.0
-TRAIN = "import time\ntime.sleep(600)\n"
+TRAIN = "import time\nprint('up', flush=True)\ntime.sleep(600)\n"
 
 
 @pytest.fixture
@@ -29,11 +29,13 @@ def script(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
     (tmp_path / "train_text_to_image.py").write_text(TRAIN)
     options = ["--output_dir=out", "--validation_prompts", "a cat", "a red dog", "--seed", "1"]
     command = [sys.executable, "train_text_to_image.py", *options]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.readline()  # its command line cannot be read until it has begun
     running._all.cache_clear()  # another test's look, a moment ago
-    process = subprocess.Popen(command, cwd=tmp_path)
     yield process
     process.kill()
-    process.wait()
+    process.communicate()
 
 
 def test_pictures_of_an_earlier_start_keep_its_prompt_and_number(tmp_path: Path) -> None:
