@@ -174,6 +174,7 @@ def waits_for_its_model_and_a_prompt(chain: Chain) -> None:
 def reminds_of_a_poor_evaluation(chain: Chain) -> None:
     chain.place.write(200, right=0.0)
     chain.until(lambda: chain.died("remind"), "it is scored, judged, told and reminded of")
+    chain.until(lambda: chain.died("silence"), "the run falls silent for a daemon that is awake")
 
 
 def stops_the_training_while_the_receiver_refuses(chain: Chain) -> None:
