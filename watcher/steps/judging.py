@@ -28,8 +28,8 @@ class Judging:
         self._deciding = Deciding(routes, checkpoints)
 
     def use(self, rules: Sequence[Rule]) -> None:
-        """Judge by these rules from now on; those that look at the clock are judged by it."""
-        self._rules = [rule for rule in rules if not isinstance(rule.when, Silent)]
+        """Judge by these rules from now on; those that look at the clock, or at no image, are judged elsewhere."""
+        self._rules = [rule for rule in rules if rule.clock is None and not isinstance(rule.when, Silent)]
 
     def judge(self, db: Connection, run: Run, closed: Evaluation, now: float) -> None:
         """Bring every rule's state up to what a replay of the run's history gives, and say what changed.
@@ -50,7 +50,7 @@ class Judging:
             state, verdict = history.judged(rule, known)
             case = Case(run, rule, state, verdict, newest)
             told = self._deciding.complain(db, case, now, told=known.get("told", False))
-            states[rule.name, rule.hash] = _stored(rule, state, number, history.base(rule), told=told)
+            states[rule.name, rule.hash] = as_stored(rule, state, number, history.base(rule), told=told)
             self._deciding.announce(db, case, decided.get(rule.name), now)
         judgements.keep_states(db, run.id, states, now)
 
@@ -69,7 +69,7 @@ class Judging:
             known = stored.get((rule.name, rule.hash), {})
             state, _ = history.replayed(rule)
             told = known.get("told", False) and state.unknowns > 0
-            states[rule.name, rule.hash] = _stored(rule, state, number, history.base(rule), told=told)
+            states[rule.name, rule.hash] = as_stored(rule, state, number, history.base(rule), told=told)
             if rule.name in decided and state.state != "firing":
                 self._deciding.resolve(db, run, rule, state, decided[rule.name].id, now)
         judgements.keep_states(db, run.id, states, now)
@@ -100,7 +100,7 @@ class _History:
 
     def base(self, rule: Rule) -> str:
         """Name what a rule compares all evaluations with; with another baseline all of them are judged anew."""
-        return self._baseline if rule.when.needs_baseline else ""
+        return self._beside.mark if rule.when.needs_baseline else ""
 
     @cached_property
     def _point(self) -> Point:
@@ -110,13 +110,8 @@ class _History:
     def _points(self) -> list[Point]:
         return [point(self._db, one) for one in evaluations.judged(self._db, self._run.id)]
 
-    @cached_property
-    def _baseline(self) -> str:
-        found = self._beside.base
-        return "" if found is None else f"{found.id}:{found.revision}:{found.identity}"
 
-
-def _stored(rule: Rule, state: State, points: int, base: str, *, told: bool) -> dict[str, Any]:
-    """Give a state as it is kept; `points` are the evaluations that it is made of."""
+def as_stored(rule: Rule, state: State, points: int | list[int], base: str, *, told: bool) -> dict[str, Any]:
+    """Give a state as it is kept; `points` tells what it is made of: how many evaluations, or up to which window."""
     more = {"points": points, "base": base, "severity": rule.severity, "blind": state.unknowns >= BLIND, "told": told}
     return {**state.to_json(), **more}
