@@ -131,7 +131,7 @@ class Acting:
         if command.by_hand:
             return None
         with self._store.read() as db:
-            state = judgements.states(db).get(command.run_id, {}).get(command.rule)
+            state = judgements.state_of(db, command.run_id, command.rule)
             over = judgements.resolution_behind(db, command.id)
         if state is None:
             return f"rule {command.rule} is no longer there or was changed"
@@ -165,7 +165,7 @@ class Acting:
         if command.by_hand:
             return ""
         with self._store.read() as db:
-            state = judgements.states(db).get(command.run_id, {}).get(command.rule)
+            state = judgements.state_of(db, command.run_id, command.rule)
         if state is None or state["state"] != "firing" or not state["clears"]:
             return ""
         return f"rule {command.rule} was false at the last evaluation: {state['reason']}"
