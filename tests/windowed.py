@@ -57,14 +57,14 @@ class Windowed(Trained):
             points = [point(db, place(run, one)) for one in windows.of_run(db, run.id, known.clock)]
             return json.loads(json.dumps(replay(known, points)[0].to_json()))
 
-    def newest(self, rule: dict[str, Any]) -> list[int]:
+    def newest(self, rule: dict[str, Any]) -> str:
         """Give attempt and step of the last window that a rule sees."""
         clock = Rule.model_validate(rule).clock
         assert clock is not None
         with self.store.read() as db:
             (run,) = runs.all_runs(db)
             last = windows.newest(db, run.id, clock)
-        return [] if last is None else [last.attempt, last.step]
+        return "none" if last is None else f"{last.attempt}:{last.step}"
 
     def explain(self, rule: str, *more: object) -> dict[str, Any]:
         return here("rules", "explain", "run", rule, "--json", *more, "-c", self.folder / "watcher.yaml").json

@@ -56,7 +56,7 @@ def lived(folder: Path, death: int) -> tuple[object, int]:
         world.goes_back(120)
         world.train(*[0.5] * 8)
         notices = sorted(world.notices())
-        states = [[world.state(rule)[key] for key in ("state", "count", "seen", "points")] for rule in (HIGH, BROKEN)]
+        states = [[world.state(rule)[key] for key in ("state", "count", "seen", "seen_all")] for rule in (HIGH, BROKEN)]
         return (world.seen(), world.firings(), notices, states), world.commits
     finally:
         world.end()
@@ -94,7 +94,7 @@ def test_after_any_life_the_states_are_what_a_replay_gives(
             world.goes_back(min(world.step, 10 * what))
         for rule in rules:
             told, fresh = world.state(rule), world.replayed(rule)
-            if told.get("points") == world.newest(rule):  # else a run has only gone back, and no window is over since
+            if told.get("seen_all") == world.newest(rule):  # else a run has only gone back, and no window is over since
                 assert repr({key: told[key] for key in fresh}) == repr(fresh)
-    assert all(world.state(rule)["points"] == world.newest(rule) for rule in rules)
+    assert all(world.state(rule)["seen_all"] == world.newest(rule) for rule in rules)
     world.end()
