@@ -184,7 +184,7 @@ NEXT, DEEP = ("next", 1, 0.3, True), ("late", 1, 0.1, True)
     ids=lambda found: " ".join(kind for kind, *_ in found),
 )
 def test_a_state_is_gone_on_with_only_where_all_before_is_as_it_was(tmp_path: Path, found: list[Any]) -> None:
-    store = open_store(tmp_path / "past")
+    store = store_in(tmp_path / "past")
     past = Past(store)
     for kind, number, mean, complete in found:
         past.move(kind, number, mean, complete)
@@ -195,7 +195,7 @@ def test_a_state_is_gone_on_with_only_where_all_before_is_as_it_was(tmp_path: Pa
 def test_judging_one_more_takes_as_many_steps_of_the_database_after_many_evaluations_as_after_few(
     tmp_path: Path,
 ) -> None:
-    few, many = Past(open_store(tmp_path / "few")), Past(open_store(tmp_path / "many"))
+    few, many = Past(store_in(tmp_path / "few")), Past(store_in(tmp_path / "many"))
     costs = [_steps_of_the_database(past, number) for past, number in ((few, 30), (many, 300))]
     assert costs[1] <= 1.1 * costs[0]
     few.store.close()
