@@ -21,7 +21,7 @@ from watcher.judge import Mark, Pairs, Point, Reference, Rule, State, advance
 
 PAGE = Path(__file__).parents[1] / "docs" / "rules.md"
 BLOCK = re.compile(r"(?<=<!-- made by benchmarks/false_alarms.py -->\n)(?:\|.*\n)*")
-PROMPTS, EVALUATIONS, RUNS, SEED = 24, 20, 400, 1
+PROMPTS, EVALUATIONS, RUNS, SEED = 24, 20, 2000, 1
 REFERENCES = ("baseline", "best", "previous")
 SETTINGS = ((0.01, 1), (0.01, 3), (0.001, 1), (0.001, 3))
 """`p`, and how many in a row."""

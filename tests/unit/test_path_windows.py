@@ -244,3 +244,19 @@ def test_a_run_that_only_logs_is_looked_at_for_processes_that_could_be_stopped(m
     world.go(400)
     found = here("status", "--json", "-c", world.folder / "watcher.yaml").json["runs"][0]
     assert found["unprotected"]  # no process is it
+
+
+def test_a_window_that_was_judged_half_is_made_anew_where_the_run_goes_back_into_its_other_half(make: Make) -> None:
+    world = make()
+    world.train(0.5, 0.5)
+    world.step = 80
+    world.train(3.0, 3.0)
+    world.goes_back(30)
+    world.train(math.nan)  # at step 40
+    assert [(attempt, step, seen) for attempt, step, _, seen in world.seen()] == [
+        (1, 20, False),
+        (1, 100, False),
+        (2, 40, True),
+    ]
+    assert world.firings() == [("broken", 2, 40)]
+    assert world.explain("broken")["replay"]["same"]

@@ -178,6 +178,7 @@ NEXT, DEEP = ("next", 1, 0.3, True), ("late", 1, 0.1, True)
         [NEXT, NEXT, NEXT, ("reopen", 1, None, True), NEXT, NEXT, DEEP, NEXT],
         [NEXT, NEXT, NEXT, NEXT, ("reopen", 1, None, True), ("reopen", 2, None, True), NEXT, DEEP, NEXT],
         [NEXT, NEXT, NEXT, ("reopen", 2, None, True), NEXT],
+        [NEXT, ("reopen", 0, None, True), ("late", 8, 0.1, True)],
         [NEXT, NEXT, NEXT, ("back", 2, 0.1, True), NEXT],
         [NEXT, NEXT, ("reopen", 1, None, True), ("back", 0, 0.1, True), NEXT],
     ],

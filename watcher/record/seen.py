@@ -25,7 +25,7 @@ class Extent:
     all: str
     """Names all of them."""
     before: str
-    """Names all but the newest; empty where there are none."""
+    """Names all but the newest."""
 
 
 def extent(db: Connection, run_id: str) -> Extent | None:
@@ -43,4 +43,4 @@ def extent(db: Connection, run_id: str) -> Extent | None:
 
 
 def _named(last: Sequence[Any], without: Sequence[Any]) -> str:
-    return " without ".join(",".join(f"{row.id}:{row.revision}" for row in rows) for rows in (last, without) if rows)
+    return " without ".join(",".join(f"{row.id}:{row.revision}" for row in rows) for rows in (last, without))

@@ -57,8 +57,8 @@ def judged_runs(db: Connection) -> set[str]:
 
 
 def supersede(db: Connection, run_id: str, step: int) -> None:
-    """Take every window with a number at or after a step out of the rules' sight; it stays in the store."""
-    later = (windows.c.run_id == run_id, windows.c.step >= step)
+    """Take every window that a step or a later one belongs to out of the rules' sight; it stays in the store."""
+    later = (windows.c.run_id == run_id, windows.c.end_step >= step)
     db.execute(update(windows).where(*later).values(superseded=True))
 
 

@@ -137,12 +137,12 @@ def _judged(db: Connection, run: Run, rule: Rule) -> list[Evaluation]:
     return evaluations.judged(db, run.id)
 
 
-def _ever(db: Connection, run: Run, rule: Rule | None) -> list[Evaluation]:
-    """Give what a rule has seen of a run at some time."""
+def _ever(db: Connection, run: Run, rule: Rule | None) -> list[tuple[int, Evaluation]]:
+    """Give what a rule has seen of a run at some time, each with the last step that belongs to it."""
     if rule is not None and rule.clock is not None:
-        return [place(run, one) for one in windows.of_run(db, run.id, rule.clock, replaced=True)]
+        return [(one.end, place(run, one)) for one in windows.of_run(db, run.id, rule.clock, replaced=True)]
     main = (one for one in evaluations.of_run(db, run.id) if not one.variant)
-    return [one for one in main if one.state in ("closed", "superseded") and one.revision]
+    return [(one.step, one) for one in main if one.state in ("closed", "superseded") and one.revision]
 
 
 def _history(db: Connection, run: Run, decision: Row[Any], then: Rule | None) -> list[Evaluation]:
@@ -153,10 +153,10 @@ def _history(db: Connection, run: Run, decision: Row[Any], then: Rule | None) ->
     begins = runs.attempts_of(db, run.id)
     found = [
         one
-        for one in _ever(db, run, then)
+        for end, one in _ever(db, run, then)
         if one.attempt <= decision.attempt
         and one.step <= decision.step
-        and not any(one.attempt < b <= decision.attempt and first <= one.step for b, (first, _) in begins.items())
+        and not any(one.attempt < b <= decision.attempt and first <= end for b, (first, _) in begins.items())
     ]
     return sorted(found, key=lambda one: (one.step, one.attempt))
 
