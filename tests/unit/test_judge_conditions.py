@@ -94,6 +94,7 @@ def test_no_text_makes_the_parser_crash(text: str) -> None:
         ("trainer/los > 2", "unknown metric `trainer/los`; did you mean `trainer/loss`?"),
         ("trainer/raw/ > 2", "unknown metric `trainer/raw/`"),
         ("trainer/loss > 1e999", "compared with inf"),
+        ("trainer/learning_rate < -1e-6", "which is 0 or more, and never -1e-06"),
         ({"metric": "clip/mean"}, "give either `below` or `above`"),
         ({"metric": "clip/mean", "below": 0.2, "above": 0.1}, "give either `below` or `above`"),
         ({"metric": "clip/min", "below": 0.2, "confidence": 0.9}, "`confidence` is known for `clip/mean` only"),

@@ -144,6 +144,7 @@ def test_what_is_remembered_does_not_grow(found: list[float | None]) -> None:
         ({**STALL, "stalls": "2h"}, "give 1 to 500 evaluations"),
         ({**STALL, "stalls": "501 evaluations"}, "give 1 to 500 evaluations"),
         ({**STALL, "min_gain": 0}, "greater than 0"),
+        ({**STALL, "min_gain": 3}, "is a cosine and cannot get better by 3"),
         ({"metric": "clip/mean", "stalls": "2 evaluations"}, "needs `min_gain`"),
     ],
 )

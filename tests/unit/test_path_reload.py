@@ -65,6 +65,12 @@ def test_a_rule_that_is_added_is_judged_and_one_that_is_gone_is_not(world: World
     assert states["new"]["state"] == "firing"
 
 
+def test_changes_are_seen_though_the_clock_was_set_back(world: World) -> None:
+    world.now -= 86_400
+    write(world, RULES.replace("0.25", "0.05"))
+    assert world.decisions() == [(1, 500, "resolved")]
+
+
 def test_a_rule_that_is_not_for_the_run_any_more_has_nothing_decided_of_it(world: World) -> None:
     write(world, RULES.replace("0.25}", "0.25, runs: {names: [other]}}"))
     assert world.decisions() == [(1, 500, "resolved")]

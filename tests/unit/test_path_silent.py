@@ -81,6 +81,15 @@ def test_a_training_that_hangs_is_told_of_once_and_again_when_it_goes_on(world: 
     assert kinds(world) == ["alert", "resolved"]
 
 
+def test_a_clock_that_is_set_back_hides_nothing_until_it_has_caught_up(world: World, processes: Processes) -> None:
+    world.evaluation(500, 0.3)
+    pass_time(world, 2.1 * HOUR)
+    assert world.decisions() == [(1, 500, "firing")]
+    world.now -= 5 * HOUR
+    world.evaluation(1000, 0.3)
+    assert world.decisions() == [(1, 500, "resolved")]
+
+
 def test_a_training_that_has_ended_is_not_silent(world: World, processes: Processes) -> None:
     world.evaluation(500, 0.3)
     pass_time(world, 60)

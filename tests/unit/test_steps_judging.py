@@ -153,7 +153,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     return (tmp_path_factory.mktemp("past") for _ in iter(int, 1))
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(found=st.lists(moves, min_size=3, max_size=12))
 def test_the_stored_state_is_what_a_replay_of_the_store_gives(folders: Iterator[Path], found: list[Any]) -> None:
     store = store_in(next(folders))

@@ -214,6 +214,13 @@ class Stalls(Directed):
             raise ValueError(f"`stalls: {self.stalls}` is not known; give 1 to {LONGEST} evaluations")
         return self
 
+    @model_validator(mode="after")
+    def _can_be_gained(self) -> Stalls:
+        about = metrics.known(self.metric)
+        if self.min_gain > about.high - about.low:
+            raise ValueError(f"`{self.metric}` is {about.what} and cannot get better by {self.min_gain:g}")
+        return self
+
     def __str__(self) -> str:
         """Give the condition in short."""
         return f"{self.metric} stalls for {self.stalls}"

@@ -88,7 +88,7 @@ METRICS = {
     "health/unscorable": _FAULTS,
     "lag/seconds": _LAG,
     LOSS: replace(_NUMBER, higher_is_better=False),
-    LEARNING_RATE: _NUMBER,
+    LEARNING_RATE: replace(_NUMBER, low=0.0),
     GRAD_NORM: _NUMBER,
 }
 

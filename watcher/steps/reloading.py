@@ -57,7 +57,7 @@ class Reloading:
 
     def advance(self, now: float) -> None:
         """Take over what has changed."""
-        if not self._asked and now < self._next:
+        if not self._asked and self._next - EVERY <= now < self._next:  # before that: the clock was set back
             return
         self._next = now + EVERY
         before, self._seen = self._seen, self._look()

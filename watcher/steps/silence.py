@@ -80,7 +80,7 @@ class Silence:
 
     def advance(self, now: float) -> None:
         """Look at the clock, every `EVERY` seconds."""
-        if not self._rules or now < self._next:
+        if not self._rules or self._next - EVERY <= now < self._next:  # before that: the clock was set back
             return
         self._next = now + EVERY
         if abs(now - self._looked_at) > PAUSED:
@@ -102,7 +102,7 @@ class Silence:
         """Tell whether a run's processes were ever found; they are looked for while it writes, until they are."""
         if SEEN + run.id in facts or not any(rule.matches(run) for rule, _ in self._rules):
             return SEEN + run.id in facts
-        if now - last > FRESH or now < self._looked.get(run.id, 0.0) + FRESH:
+        if now - last > FRESH or 0 <= now - self._looked.get(run.id, 0.0) < FRESH:
             return False
         self._looked[run.id] = now
         try:
