@@ -33,6 +33,7 @@ from watcher.steps.routing import Routes
 from watcher.steps.scoring import Scoring
 from watcher.steps.silence import Silence
 from watcher.steps.telling import Telling
+from watcher.steps.windowing import Windowing
 
 
 def assemble(
@@ -72,6 +73,14 @@ def assemble(
         logs_read=numbers.are_read,
         numbers=_logged(rules),
     )
+    windowing = Windowing(
+        store,
+        Deciding(routes, layouts.checkpoints),
+        rules,
+        layouts.runs,
+        numbers.news_of,
+        protecting.closed,
+    )
     again = Again(store, closing.close, judging, protecting.closed)
     mirroring = Mirroring(store, config.trackers, layouts.setup, state)
     permits = Permits(intake, rules)
@@ -82,7 +91,7 @@ def assemble(
     telling = Telling(store, routes, postman, rules)
 
     def adopt(changed: Sequence[Rule]) -> None:
-        for step in (judging, silence, protecting, permits, telling):
+        for step in (judging, windowing, silence, protecting, permits, telling):
             step.use(changed)
         closing.look_at(_logged(changed))
         postman.use(routes.ways)
@@ -90,7 +99,7 @@ def assemble(
     files, load = partial(rule_files, config), partial(_load, config)
     reloading = Reloading(store, routes, files, load, adopt)
     return Pipeline(
-        reloading, intake, numbers, scoring, closing, again, silence, protecting, mirroring, acting, telling
+        reloading, intake, numbers, windowing, scoring, closing, again, silence, protecting, mirroring, acting, telling
     )
 
 

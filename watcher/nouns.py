@@ -171,6 +171,34 @@ class Evaluation:
 
 
 @dataclass(frozen=True, slots=True)
+class Clock:
+    """What makes the windows in which a rule on the trainer's numbers is judged: their length, and the metrics."""
+
+    every: int
+    """So many steps has each."""
+    names: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """Name the clock: rules with the same one share their windows."""
+        return f"{self.every} {' '.join(self.names)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A span of steps in which a trainer has logged numbers, once it is over; wall times in seconds."""
+
+    attempt: int
+    end: int
+    """The last step that belongs to it."""
+    step: int
+    """That of its last number: where the window stands in the training."""
+    first_at: float
+    last_at: float
+    values: Mapping[str, float]
+    """Of each metric the median of its numbers, or the first that is not finite."""
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """What a rule says of one evaluation: true, false or unknown (None), with its reason and numbers."""
 

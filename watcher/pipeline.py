@@ -19,6 +19,7 @@ from watcher.steps.reloading import Reloading
 from watcher.steps.scoring import Scoring
 from watcher.steps.silence import Silence
 from watcher.steps.telling import Telling
+from watcher.steps.windowing import Windowing
 
 log = logging.getLogger(__name__)
 REMIND = 60.0
@@ -32,6 +33,7 @@ class Pipeline:
     reloading: Reloading
     intake: Intake
     numbers: Numbers
+    windowing: Windowing
     scoring: Scoring
     closing: Closing
     again: Again
@@ -52,6 +54,7 @@ class Pipeline:
         self.attempt(self.reloading.advance, now)  # let changed rules take over
         self.attempt(self.intake.advance, now)  # discover runs and settle files: whole samples reach the store
         self.attempt(self.numbers.advance, now)  # take in what the trainers log: loss, learning rate
+        self.attempt(self.windowing.advance, now)  # judge rules that look at nothing else by them, window by window
         self.attempt(self.scoring.advance, now)  # hand waiting samples to the scorer; scores come back as messages
         self.attempt(self.closing.advance, now)  # close whole evaluations: metrics, and what the rules make of them
         self.attempt(self.again.advance, now)  # measure anew what a person wanted scored again
@@ -68,7 +71,7 @@ class Pipeline:
         """
         if self.scoring.hopeless:
             return 1
-        steps = (self.intake, self.numbers, self.scoring, self.acting, self.telling, self.mirroring)
+        steps = (self.intake, self.numbers, self.windowing, self.scoring, self.acting, self.telling, self.mirroring)
         return 0 if all(step.idle(now) for step in steps) else None
 
 

@@ -35,6 +35,7 @@ rules:
     then: [alert, {stop: {save: "no", delay: 0s, grace: 60s}}]
   - {name: poor, when: clip/mean < 0.5, then: alert, repeat: 5s}
   - {name: quiet, when: {silent: 2s}}
+  - {name: spiky, when: trainer/loss > 5}
 """
 MEANS = """
 SELECT evaluations.step, metrics.value FROM metrics
@@ -260,6 +261,8 @@ def everything_is_there_once(chain: Chain) -> None:
     stored = chain.place.query(MEANS)
     losses = "SELECT step, value FROM scalars WHERE name = 'trainer/loss' ORDER BY step"
     assert chain.place.query(losses) == [(n, pytest.approx(1.0 / n)) for n in LOGGED]
+    windows = chain.place.query("SELECT end_step, value FROM windows")
+    assert windows == [(50, pytest.approx((1.0 / 25 + 1.0 / 26) / 2))]
     at_100 = (
         "SELECT value FROM metrics JOIN evaluations ON id = evaluation_id WHERE name = 'trainer/loss' AND step = 100"
     )

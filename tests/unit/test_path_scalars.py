@@ -25,8 +25,8 @@ from watcher.view.status import status
 RULES = """
 version: 1
 rules:
-  - {name: high-loss, when: trainer/loss > 2, on_nan: fire}
-  - {name: averaged, when: trainer/raw/ema_decay > 0.9}
+  - {name: high-loss, when: {all: [trainer/loss > 2, clip/images > 0]}, on_nan: fire}
+  - {name: averaged, when: {all: [trainer/raw/ema_decay > 0.9, clip/images > 0]}}
 """
 
 
@@ -199,5 +199,5 @@ def test_a_rule_on_a_trainers_number_asks_for_no_prompts_and_gets_no_advice_abou
 ) -> None:
     metrics = {"clip/prompts": 1.0} | ({} if loss is None else {LOSS: loss})
     _, ((_, _, verdict),) = replay(STOPS, [Point(1, 100, 1.0, 2.0, metrics, complete=False)])
-    assert (verdict.value, verdict.reason.removesuffix(", 1st evaluation in a row (step 100)")) == (value, reason)
+    assert (verdict.value, verdict.reason.removesuffix(", 1st window in a row (step 100)")) == (value, reason)
     assert advise([STOPS]) == []

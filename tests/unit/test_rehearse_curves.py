@@ -135,23 +135,31 @@ def test_what_is_a_cosine_already_is_not_scaled_and_said(tmp_path: Path) -> None
     assert "--scale 0.01 is not applied" in run.folder.problems[0]
 
 
-def test_a_trainers_number_counts_at_the_evaluations_and_under_the_name_that_its_trainer_gives_it(
+def test_a_rule_on_a_trainers_numbers_sees_windows_of_them_under_the_names_that_trainers_give_them(
     tmp_path: Path,
 ) -> None:
     spike = Rule.model_validate({"name": "spike", "when": {"any": ["trainer/loss > 1", "trainer/raw/gpu/temp > 90"]}})
+    write(tmp_path, {0: 1.0, 50: 2.0, 60: 3.0, 90: 4.0, 95: 9.0, 110: 5.0}, tag="loss/current")
+    write(tmp_path, {85: 95.0}, tag="gpu/temp", at=3000.0)
+    write(tmp_path, {90: 0.2, 190: 0.2}, at=5000.0)  # evaluations are nothing to it
+    (run,) = charted([tmp_path], Charts(), [spike])
+    assert [(point.step, dict(point.metrics)) for point in run.points(spike)] == [(50, {"trainer/loss": 1.5})]
+    alone = Rule.model_validate({"name": "alone", "when": "trainer/loss > 1", "every": "20 steps"})
+    (run,) = charted([tmp_path], Charts(), [alone])
+    found = [(point.step, point.metrics["trainer/loss"]) for point in run.points(alone)]
+    assert (run.lacks(alone), found) == ("", [(0, 1.0), (60, 2.5), (95, 6.5)])
+    slow = Rule.model_validate({"name": "slow", "when": "trainer/loss > 1", "every": "500 steps"})
+    (run,) = charted([tmp_path], Charts(), [slow])
+    assert run.lacks(slow) == "no window of 500 steps is over in it"
+
+
+def test_a_mixed_rule_gets_the_last_number_of_the_trainers_since_the_evaluation_before(tmp_path: Path) -> None:
+    mixed = Rule.model_validate({"name": "mixed", "when": {"all": ["trainer/loss > 1", "clip/mean < 0.3"]}})
     write(tmp_path, {0: 1.0, 50: 2.0, 100: 3.0, 110: 4.0, 400: 5.0}, tag="loss/current")
-    (bare,) = charted([tmp_path], Charts(), [spike])
-    assert "--every STEPS" in bare.lacks(spike)
-    (run,) = charted([tmp_path], Charts(every=100), [spike])
-    found = [(point.step, point.metrics.get("trainer/loss")) for point in run.points(spike)]
-    assert (run.lacks(spike), found) == ("", [(100, 3.0), (200, 4.0), (300, None), (400, 5.0)])
-    write(tmp_path, {90: 0.2, 190: 0.2}, at=2000.0)
-    write(tmp_path, {185: 95.0}, tag="gpu/temp", at=3000.0)
-    (run,) = charted([tmp_path], Charts(every=100), [spike])
-    assert [(point.step, dict(point.metrics)) for point in run.points(spike)] == [
-        (90, {"clip/mean": pytest.approx(0.2), "trainer/loss": 2.0}),
-        (190, {"clip/mean": pytest.approx(0.2), "trainer/loss": 4.0, "trainer/raw/gpu/temp": 95.0}),
-    ]
+    write(tmp_path, {90: 0.2, 190: 0.2, 290: 0.2}, at=2000.0)
+    (run,) = charted([tmp_path], Charts(), [mixed])
+    found = [(point.step, point.metrics.get("trainer/loss")) for point in run.points(mixed)]
+    assert found == [(90, 2.0), (190, 4.0), (290, None)]
 
 
 def test_what_looks_at_the_clock_cannot_be_tried(tmp_path: Path) -> None:

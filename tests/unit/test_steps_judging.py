@@ -19,12 +19,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection
 
+from tests.stores import store_in
 from watcher.judge import Mark, Rule, State, replay
 from watcher.judge.schema import Runs
 from watcher.nouns import Evaluation, Run, Sample, Score
 from watcher.record import baselines, evaluations, judgements, runs, samples
 from watcher.record.scores import keep_scores
-from watcher.record.store import Store, open_store
+from watcher.record.store import Store
 from watcher.steps.beside import Stored, point
 from watcher.steps.judging import Judging
 from watcher.steps.routing import Routes
@@ -155,7 +156,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(found=st.lists(moves, min_size=3, max_size=12))
 def test_the_stored_state_is_what_a_replay_of_the_store_gives(folders: Iterator[Path], found: list[Any]) -> None:
-    store = open_store(next(folders))
+    store = store_in(next(folders))
     try:
         past = Past(store)
         for kind, number, mean, complete in found:
@@ -184,7 +185,7 @@ NEXT, DEEP = ("next", 1, 0.3, True), ("late", 1, 0.1, True)
     ids=lambda found: " ".join(kind for kind, *_ in found),
 )
 def test_a_state_is_gone_on_with_only_where_all_before_is_as_it_was(tmp_path: Path, found: list[Any]) -> None:
-    store = open_store(tmp_path / "past")
+    store = store_in(tmp_path / "past")
     past = Past(store)
     for kind, number, mean, complete in found:
         past.move(kind, number, mean, complete)
@@ -195,7 +196,7 @@ def test_a_state_is_gone_on_with_only_where_all_before_is_as_it_was(tmp_path: Pa
 def test_judging_one_more_takes_as_many_steps_of_the_database_after_many_evaluations_as_after_few(
     tmp_path: Path,
 ) -> None:
-    few, many = Past(open_store(tmp_path / "few")), Past(open_store(tmp_path / "many"))
+    few, many = Past(store_in(tmp_path / "few")), Past(store_in(tmp_path / "many"))
     costs = [_steps_of_the_database(past, number) for past, number in ((few, 30), (many, 300))]
     assert costs[1] <= 1.1 * costs[0]
     few.store.close()
@@ -234,7 +235,7 @@ def _put(db: Connection, step: int) -> Evaluation:
 
 
 def test_another_run_is_compared_at_its_nearest_step_that_was_written_before(tmp_path: Path) -> None:
-    store = open_store(tmp_path / "past")
+    store = store_in(tmp_path / "past")
     past = Past(store)
     for step, mean in ((0, 0.30), (100, 0.20)):
         past.now += 60

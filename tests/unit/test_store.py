@@ -21,15 +21,15 @@ from watcher.mounts import Mounts
 from watcher.names import LOSS
 from watcher.record import evaluations, runs
 from watcher.record.glance import glance
+from watcher.record.number_tables import windows
 from watcher.record.store import HEAD, open_beside, open_store, refuse_network
-from watcher.record.tables import metadata
 
 
 def test_the_migrations_make_exactly_the_tables_that_the_code_knows(tmp_path: Path) -> None:
     open_store(tmp_path).close()
     engine = create_engine(f"sqlite:///{tmp_path / 'watcher.db'}")
     with engine.connect() as db:
-        assert compare_metadata(MigrationContext.configure(db), metadata) == []
+        assert compare_metadata(MigrationContext.configure(db), windows.metadata) == []
     engine.dispose()
 
 

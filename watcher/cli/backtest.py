@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from watcher.judge import Rule
     from watcher.rehearse.tried import Tried
 
-Reading = tuple[Mapping[str, Sequence[str]], float, float | None, int | None]
+Reading = tuple[Mapping[str, Sequence[str]], float, float | None]
 """The settings of `watcher.rehearse.past.Charts`."""
 SUFFIXES = (".yaml", ".yml")
 
@@ -45,15 +45,6 @@ def backtest(
         float | None,
         typer.Option(help="For `confidence`: the standard error of means without one.", show_default=False),
     ] = None,
-    every: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            metavar="STEPS",
-            help="Of event files: how far apart rules on the trainer's numbers alone are judged.",
-            show_default=False,
-        ),
-    ] = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -66,7 +57,7 @@ def backtest(
         raise typer.BadParameter("say which runs: `--runs GLOB` for recorded ones, `--tensorboard FOLDER` for any")
     if not 0 < scale < float("inf") or (assume_stderr is not None and not 0 < assume_stderr < float("inf")):
         raise typer.BadParameter("--scale and --assume-stderr must be greater than 0")
-    chosen, found = _tried(files, runs or (), folders, (_tags(tags or ()), scale, assume_stderr, every), config)
+    chosen, found = _tried(files, runs or (), folders, (_tags(tags or ()), scale, assume_stderr), config)
     _print(chosen, found, as_json=as_json)
     if not any(not result.lacks for run in found for result in run.results):
         raise typer.Exit(1)

@@ -60,7 +60,8 @@ _FAULTS = Metric(0.0, math.inf, "a count", higher_is_better=False, is_count=True
 
 _LOGGED = (
     "`watcher show` says what the trainer has logged; an evaluation gets what was logged by its step and since the one "
-    "before: let the trainer log at least that often, to a place that its layout knows (docs/trainers.md)"
+    "before, a window what was logged in it: let the trainer log at least that often, to a place that its layout knows "
+    "(docs/trainers.md)"
 )
 _NUMBER = Metric(-math.inf, math.inf, "a number that the trainer logs", is_count=True, missing=_LOGGED)
 

@@ -14,12 +14,15 @@ from pydantic import Field, field_validator, model_validator
 from watcher.judge.actions import GRAVE, Actions, Settings, names_in
 from watcher.judge.conditions import AnyCondition, Silent
 from watcher.judge.spans import ASpan, Gates, Span
-from watcher.nouns import Mode, Run, Severity
+from watcher.names import is_trainers
+from watcher.nouns import Clock, Mode, Run, Severity
 from watcher.part import Duration, Part
 
 CAREFUL = {"prompts": 8, "complete": True}
 """What rules that stop a run, or change its learning rate, need by default."""
 ONE = Span(amount=1, unit="evaluations")
+WINDOW = 50
+"""Steps of a window, where a rule does not say."""
 FORMAT = 3
 """Raise it when `State`, or what moves it, changes: stored states are then not gone on with but replayed."""
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -83,6 +86,8 @@ class Rule(Part):
     after: Gates = ()
     """Gate, inclusive: `2000 steps`, `5 evaluations`, `90m`, or a mapping of several. Earlier evaluations do
     not exist for this rule."""
+    every: ASpan | None = None
+    """For a rule on the trainer's numbers alone: how long a window is in which it is judged, `50 steps` by default."""
     for_: ASpan = Field(default=ONE, alias="for")
     """How long the condition must hold without a break: `3 evaluations`, `1500 steps`, `2h`."""
     clear: ASpan = ONE
@@ -123,6 +128,23 @@ class Rule(Part):
     def _countable(cls, span: Span) -> Span:
         return countable(span)
 
+    @field_validator("every")
+    @classmethod
+    def _in_steps(cls, span: Span | None) -> Span | None:
+        if span is not None and (span.unit != "steps" or not span.amount):
+            raise ValueError(f"`{span}` is no length of a window; write for example `50 steps`")
+        return span
+
+    @model_validator(mode="after")
+    def _fits_clock(self) -> Rule:
+        """Refuse what has no meaning for a rule that is judged at evaluations."""
+        if self.every is not None and self.clock is None and not isinstance(self.when, Silent):
+            raise ValueError(
+                "`every` is for rules on the trainer's numbers alone (`trainer/...`); this one looks at images, and is "
+                "judged at their evaluations: leave it out"
+            )
+        return self
+
     @model_validator(mode="after")
     def _fits_silence(self) -> Rule:
         """Refuse what has no meaning for a rule that looks at the clock and at no evaluation."""
@@ -139,8 +161,22 @@ class Rule(Part):
     def hash(self) -> str:
         """Identify what the rule decides by: a rule with the same hash keeps its states."""
         said = dict.fromkeys(("description", "severity", "then", "repeat", "mode", "runs"), True)
-        what = self.model_dump_json(exclude={**said, "escalate": {"then": True}})
-        return hashlib.sha256(f"{FORMAT} {what}".encode()).hexdigest()[:16]
+        what = self.model_dump_json(exclude={**said, "every": True, "escalate": {"then": True}})
+        clock = f" {self.clock}" if self.clock else ""
+        return hashlib.sha256(f"{FORMAT} {what}{clock}".encode()).hexdigest()[:16]
+
+    @cached_property
+    def clock(self) -> Clock | None:
+        """Give in which windows a rule on the trainer's numbers alone is judged; None for one that looks at images."""
+        names = tuple(dict.fromkeys(self.when.metrics))
+        if not names or not all(is_trainers(name) for name in names):
+            return None
+        return Clock(int(self.every.amount) if self.every else WINDOW, names)
+
+    @property
+    def judged_at(self) -> str:
+        """Name what it is judged at."""
+        return "window" if self.clock else "evaluation"
 
     def matches(self, run: Run) -> bool:
         """Tell whether the rule is for a run."""
@@ -168,7 +204,7 @@ class Rule(Part):
         return any(name == action for name, _ in [*self.actions(), *self.escalation()])
 
 
-_OF_EVALUATIONS = ("model", "after", "for_", "clear", "needs", "on_nan", "on_missing", "escalate")
+_OF_EVALUATIONS = ("model", "after", "every", "for_", "clear", "needs", "on_nan", "on_missing", "escalate")
 """Fields of a rule that say something of evaluations."""
 
 

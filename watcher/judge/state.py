@@ -195,7 +195,7 @@ def _counted(rule: Rule, state: State, point: Point, verdict: Verdict) -> tuple[
     epochs = tuple(one for one in (*state.epochs, *[point.step] * point.by_epoch) if one in steps)
     state = replace(state, count=state.count + 1, clears=0, steps=steps, epochs=epochs)
     held = _reached(rule.for_, state.count, point.step - state.since_step, point.last_at - state.since_at)
-    reason = f"{verdict.reason}, {_row(state)}"
+    reason = f"{verdict.reason}, {_row(state, rule.judged_at)}"
     state, verdict = replace(state, reason=reason), replace(verdict, reason=reason)
     if state.state == "firing":
         return _goes_on(rule, state, point), verdict
@@ -232,12 +232,12 @@ def _needed(span: Span) -> int:
     return int(span.amount) if span.unit == "evaluations" else 1
 
 
-def _row(state: State) -> str:
+def _row(state: State, judged_at: str) -> str:
     steps = [step for step in state.steps if step not in state.epochs]
     known = {"epoch": [*map(str, state.epochs)], "step": [*map(str, steps)]}  # epochs first: later ones may have steps
     next(numbers for numbers in known.values() if numbers)[:0] = ["..."] * (state.count > len(state.steps))
     named = (f"{unit}{'s' * (len(numbers) > 1)} {', '.join(numbers)}" for unit, numbers in known.items() if numbers)
-    return f"{_ordinal(state.count)} evaluation in a row ({', '.join(named)})"
+    return f"{_ordinal(state.count)} {judged_at} in a row ({', '.join(named)})"
 
 
 def _ordinal(number: int) -> str:

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from watcher.errors import StoreError
 
-HEAD = "0007"
+HEAD = "0008"
 """The newest migration; `tests/unit/test_store.py` compares it with Alembic's."""
 DATABASE = "watcher.db"
 """Its file in the state folder."""

@@ -12,9 +12,9 @@ from watcher.nouns import Evaluation, Verdict
 from watcher.record.tables import actions, decisions, rule_states
 
 
-def state_of(db: Connection, run_id: str, rule: str, content: str) -> dict[str, Any] | None:
-    """Give a rule's stored state for a run, or None when there is none for this content hash."""
-    mine = (rule_states.c.run_id == run_id, rule_states.c.rule == rule, rule_states.c.hash == content)
+def state_of(db: Connection, run_id: str, rule: str) -> dict[str, Any] | None:
+    """Give where a rule stands for a run; None where it has not judged it, or is gone."""
+    mine = (rule_states.c.run_id == run_id, rule_states.c.rule == rule)
     return db.execute(select(rule_states.c.state).where(*mine)).scalar_one_or_none()
 
 

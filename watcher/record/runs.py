@@ -75,9 +75,9 @@ def _run(row: Row[Any]) -> Run:
     return Run(path=Path(row.path), **{name: getattr(row, name) for name in names})
 
 
-def add_attempt(db: Connection, run_id: str, number: int, first_step: int, now: float) -> None:
-    """Begin an attempt: the run went back to `first_step`."""
-    db.execute(insert(attempts).values(run_id=run_id, number=number, first_step=first_step, at=now))
+def add_attempt(db: Connection, run_id: str, number: int, first_step: int, began: float) -> None:
+    """Begin an attempt: the run went back to `first_step`, and had by a wall time."""
+    db.execute(insert(attempts).values(run_id=run_id, number=number, first_step=first_step, at=began))
 
 
 def attempt_at(db: Connection, run_id: str, step: int) -> int:
@@ -86,10 +86,10 @@ def attempt_at(db: Connection, run_id: str, step: int) -> int:
     return db.execute(query.where(attempts.c.run_id == run_id, attempts.c.first_step <= step)).scalar_one_or_none() or 1
 
 
-def attempts_of(db: Connection, run_id: str) -> dict[int, int]:
-    """Give the step at which each attempt of a run begins, by its number."""
-    rows = db.execute(select(attempts.c.number, attempts.c.first_step).where(attempts.c.run_id == run_id))
-    return {row.number: row.first_step for row in rows}
+def attempts_of(db: Connection, run_id: str) -> dict[int, tuple[int, float]]:
+    """Give the step at which each attempt of a run begins, and the wall time by which it had, by its number."""
+    rows = db.execute(select(attempts).where(attempts.c.run_id == run_id))
+    return {row.number: (row.first_step, row.at) for row in rows}
 
 
 def newest_attempt(db: Connection, run_id: str) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from sqlalchemy import Connection, Row, case, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from watcher.nouns import NO_PROMPT, Sample, SampleState
-from watcher.record import evaluations, runs
+from watcher.record import attempts, evaluations, runs, windows
 from watcher.record.tables import evaluations as evaluation_table
 from watcher.record.tables import prompts, samples
 from watcher.record.tables import runs as run_table
@@ -79,24 +80,22 @@ def start_over(db: Connection, run_id: str, step: int, now: float) -> None:
     newest = db.execute(select(func.max(evaluation_table.c.step)).where(evaluation_table.c.run_id == run_id)).scalar()
     if newest is None or step > newest:
         return
-    evaluations.supersede(db, run_id, step)
-    runs.add_attempt(db, run_id, runs.newest_attempt(db, run_id) + 1, step, now)
-    runs.add_event(db, run_id, "attempt", f"its folder was emptied and begins again at step {step}", now)
+    attempts.begin(db, run_id, step, f"its folder was emptied and begins again at step {step}", now, now)
 
 
 def went_back(db: Connection, run_id: str, step: int, at: float, now: float) -> bool:
     """Begin a new attempt where a run logged a step again (wall time), unless its images have told already.
 
-    That is, where it has evaluations from that step on, and all of them are older. Step 0 never begins one.
+    That is, where it has evaluations or windows from that step on, and all of them are older. Step 0 never begins one.
     """
     later = (evaluation_table.c.run_id == run_id, evaluation_table.c.step >= step)
     query = select(func.max(evaluation_table.c.last_at)).where(*later, evaluation_table.c.state != "superseded")
-    newest = db.execute(query).scalar()
-    if step <= 0 or newest is None or newest >= at:
+    known = (db.execute(query).scalar(), windows.newest_at(db, run_id, step))
+    newest = max((one for one in known if one is not None), default=math.inf)
+    if step <= 0 or newest >= at:
         return False
-    evaluations.supersede(db, run_id, step)
-    runs.add_attempt(db, run_id, runs.newest_attempt(db, run_id) + 1, step, now)
-    runs.add_event(db, run_id, "attempt", f"its trainer logged step {step} again: the run went back to it", now)
+    why = f"its trainer logged step {step} again: the run went back to it"
+    attempts.begin(db, run_id, step, why, now, at)
     return True
 
 
@@ -114,10 +113,7 @@ def _went_back(db: Connection, known: Row[Any], sample: Sample) -> bool:
 
 def _begin_attempt(db: Connection, sample: Sample, why: str, now: float) -> Sample:
     """Supersede what the run overwrites from here on; images already rewritten with equal bytes go along."""
-    number = runs.newest_attempt(db, sample.run_id) + 1
-    evaluations.supersede(db, sample.run_id, sample.step)
-    runs.add_attempt(db, sample.run_id, number, sample.step, now)
-    runs.add_event(db, sample.run_id, "attempt", why, now)
+    number = attempts.begin(db, sample.run_id, sample.step, why, now, min(sample.mtime, now))
     again = (samples.c.run_id == sample.run_id, samples.c.step >= sample.step, samples.c.rewritten)
     for row in db.execute(_joined().where(samples.c.current, *again)).all():
         known = _sample(row)

@@ -17,7 +17,8 @@ from sqlalchemy import Connection, delete, func, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from watcher.names import LOSS, RAW
-from watcher.record.tables import evaluations, scalar_files, scalars
+from watcher.record.number_tables import scalar_files, scalars
+from watcher.record.tables import evaluations
 
 FULL = 1000
 """So many of the newest numbers of a name are kept one by one."""
@@ -227,6 +228,13 @@ def of_run(db: Connection, run_id: str, name: str) -> list[Number]:
     mine = (scalars.c.run_id == run_id, scalars.c.name == name)
     rows = db.execute(select(scalars).where(*mine).order_by(scalars.c.step))
     return [Number(name, row.step, _value(row.value), row.at) for row in rows]
+
+
+def since(db: Connection, run_id: str, step: int, names: Collection[str]) -> list[Number]:
+    """Give what is kept of some names from a step on, by step."""
+    mine = (scalars.c.run_id == run_id, scalars.c.name.in_(names), scalars.c.step >= step)
+    rows = db.execute(select(scalars).where(*mine).order_by(scalars.c.step, scalars.c.name))
+    return [Number(row.name, row.step, _value(row.value), row.at) for row in rows]
 
 
 def newest_at(db: Connection, run_id: str) -> float:

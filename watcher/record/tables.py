@@ -48,7 +48,7 @@ attempts = Table(
     Column("run_id", ForeignKey("runs.id"), primary_key=True),
     Column("number", Integer, primary_key=True),
     Column("first_step", Integer, nullable=False),
-    Column("at", Float, nullable=False),
+    Column("at", Float, nullable=False),  # when it had begun by: what shows it was written then
 )
 
 prompts = Table(
@@ -165,28 +165,6 @@ metrics = Table(
     Column("evaluation_id", ForeignKey("evaluations.id"), primary_key=True),
     Column("name", String, primary_key=True),
     Column("value", Float),  # NULL is NaN, which SQLite does not know
-)
-
-scalar_files = Table(
-    "scalar_files",  # that trainers log numbers into
-    metadata,
-    Column("id", Integer, primary_key=True),
-    Column("run_id", ForeignKey("runs.id"), nullable=False),
-    Column("path", String, nullable=False),
-    Column("position", JSON, nullable=False),  # how far it was read
-    UniqueConstraint("run_id", "path"),
-)
-
-scalars = Table(
-    "scalars",
-    metadata,
-    Column("run_id", ForeignKey("runs.id"), primary_key=True),
-    Column("name", String, primary_key=True),
-    Column("step", Integer, primary_key=True, autoincrement=False),
-    Column("value", Float),  # NULL is NaN
-    Column("at", Float, nullable=False),  # wall time at which it was logged
-    Column("file_id", ForeignKey("scalar_files.id"), nullable=False),
-    sqlite_with_rowid=False,
 )
 
 rule_states = Table(

@@ -95,7 +95,7 @@ def _firing(rule: Rule, points: Sequence[Point], at: int, reason: str, resolved:
         reason=reason,
         value=value,
         best=best,
-        regret=(best - value) * sign if known and best is not None and value is not None else None,
+        regret=(best - value) * sign + 0.0 if known and best is not None and value is not None else None,
         steps_saved=points[-1].step - here.step,
         hours_saved=_hours(points[at:]),
         resolved=points[resolved[0]].step if resolved else None,

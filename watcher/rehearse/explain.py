@@ -10,11 +10,12 @@ from sqlalchemy import Connection, Row
 from watcher.errors import StepError
 from watcher.judge import Rule, Silent, rule_from, rule_text
 from watcher.nouns import Evaluation, Run
-from watcher.record import actions, evaluations, judgements, outbox, runs
+from watcher.record import actions, evaluations, judgements, outbox, runs, windows
 from watcher.record.store import Store
 from watcher.rehearse.reading import metrics_read
 from watcher.rehearse.testing import WORDS, Moment, moments
 from watcher.steps.beside import point
+from watcher.steps.windows import judged, place
 from watcher.view.find import find
 from watcher.yamlfile import nearest
 
@@ -66,7 +67,7 @@ def _unknown_rule(db: Connection, run: Run, rule: str, rules: Mapping[str, Rule]
 def _explained(db: Connection, run: Run, decision: Row[Any], now: Rule | None) -> dict[str, Any]:
     then = _rule_then(decision, now)
     by_clock = then is not None and isinstance(then.when, Silent)
-    history = [] if by_clock else _history(db, run, decision)
+    history = [] if by_clock else _history(db, run, decision, then)
     told = moments(then, [point(db, one) for one in history]) if then is not None else []
     at = next(
         (n for n, one in enumerate(history) if (one.attempt, one.step) == (decision.attempt, decision.step)), None
@@ -86,12 +87,14 @@ def _explained(db: Connection, run: Run, decision: Row[Any], now: Rule | None) -
 
 def _without(db: Connection, run: Run, rule: Rule, step: int | None) -> dict[str, Any]:
     """Say what a rule that decided nothing says of an evaluation, the newest if none is named."""
-    history = evaluations.judged(db, run.id)
+    history = _judged(db, run, rule)
     chosen = [number for number, one in enumerate(history) if step in (None, one.step)]
     if not chosen:
         steps = ", ".join(str(one.step) for one in history[-LED:])
         what = f"at step {step}; its last are {steps}" if history else "yet"
-        raise StepError(f"{run.name} has no closed evaluation {what}", permanent=True)
+        raise StepError(
+            f"{run.name} has no {'judged window' if rule.clock else 'closed evaluation'} {what}", permanent=True
+        )
     told = moments(rule, [point(db, one) for one in history])
     moment = told[chosen[-1]]
     return {
@@ -127,21 +130,33 @@ def _rule_then(decision: Row[Any], now: Rule | None) -> Rule | None:
     return now if now is not None and now.hash == decision.hash else None
 
 
-def _history(db: Connection, run: Run, decision: Row[Any]) -> list[Evaluation]:
-    """Give the evaluations up to a decision that rules saw then, of those that there are now.
+def _judged(db: Connection, run: Run, rule: Rule) -> list[Evaluation]:
+    """Give what a rule sees of a run now."""
+    if rule.clock is not None:
+        return [place(run, one) for one in judged(db, run, rule.clock)]
+    return evaluations.judged(db, run.id)
+
+
+def _ever(db: Connection, run: Run, rule: Rule | None) -> list[Evaluation]:
+    """Give what a rule has seen of a run at some time."""
+    if rule is not None and rule.clock is not None:
+        return [place(run, one) for one in windows.of_run(db, run.id, rule.clock, replaced=True)]
+    main = (one for one in evaluations.of_run(db, run.id) if not one.variant)
+    return [one for one in main if one.state in ("closed", "superseded") and one.revision]
+
+
+def _history(db: Connection, run: Run, decision: Row[Any], then: Rule | None) -> list[Evaluation]:
+    """Give the evaluations, or windows, up to a decision that its rule saw then, of those that there are now.
 
     What a later attempt superseded since counted then; what an earlier one had superseded did not.
     """
     begins = runs.attempts_of(db, run.id)
     found = [
         one
-        for one in evaluations.of_run(db, run.id)
-        if not one.variant
-        and one.state in ("closed", "superseded")
-        and one.revision
-        and one.attempt <= decision.attempt
+        for one in _ever(db, run, then)
+        if one.attempt <= decision.attempt
         and one.step <= decision.step
-        and not any(one.attempt < b <= decision.attempt and first <= one.step for b, first in begins.items())
+        and not any(one.attempt < b <= decision.attempt and first <= one.step for b, (first, _) in begins.items())
     ]
     return sorted(found, key=lambda one: (one.step, one.attempt))
 
@@ -200,7 +215,7 @@ def _replayed(
         why = ["the text of the rule was not kept, and the rule of that name is another now or is gone"]
         return {"same": None, "differences": why, "changed": []}
     if moment is None:
-        why = [f"there is no closed evaluation at step {decision.step} of attempt {decision.attempt} any more"]
+        why = [f"there is no {then.judged_at} at step {decision.step} of attempt {decision.attempt} any more"]
         return {"same": False, "differences": why, "changed": []}
     wrong = list(_differences(decision, moment))
     again = [one.step for one in history if one.revision > 1]

@@ -5,28 +5,31 @@ from __future__ import annotations
 import difflib
 import math
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 from typing import Protocol
+
+from sqlalchemy import Connection
 
 from watcher.discover import LAYOUTS
 from watcher.errors import StepError
 from watcher.judge import Point, Rule, Silent, known_metric
-from watcher.names import MAIN, RAW, is_trainers, prefix_of
-from watcher.nouns import Run
+from watcher.names import RAW, is_trainers, prefix_of
+from watcher.nouns import Clock, Run
 from watcher.record import evaluations, runs
 from watcher.record.store import Store
 from watcher.rehearse.curves import Folder, Value, read_folders, values_of
 from watcher.rehearse.reading import NO_CLOCK, companions, judged_by, metrics_read
+from watcher.rehearse.windowed import windowed
 from watcher.steps.beside import point
+from watcher.steps.windows import judged, place
 from watcher.yamlfile import nearest
 
 SHOWN = 6
 """So many tags of a folder are named."""
-MEAN = f"{MAIN}/mean"
-"""By whose values the evaluations of a rule are known that names no metric of images."""
 SMALL = 0.05
 """Where scaling makes all values smaller than this, they were cosines already."""
 
@@ -58,6 +61,8 @@ class Recorded:
 
     run: Run
     history: Sequence[Point]
+    windows: Callable[[Clock], list[Point]] = lambda _clock: []
+    """Gives its windows, for rules on the trainer's numbers alone."""
 
     @property
     def name(self) -> str:
@@ -69,9 +74,9 @@ class Recorded:
         """Give its folder."""
         return self.run.path
 
-    def points(self, rule: Rule) -> list[Point]:  # noqa: ARG002 - all rules see the same
-        """Give its closed evaluations, without what a later attempt replaced."""
-        return list(self.history)
+    def points(self, rule: Rule) -> list[Point]:
+        """Give its closed evaluations, or windows of its trainer's numbers, without what a later attempt replaced."""
+        return list(self.history) if rule.clock is None else self.windows(rule.clock)
 
     def lacks(self, rule: Rule) -> str:
         """Say why the rule cannot be tried on it."""
@@ -79,6 +84,8 @@ class Recorded:
             return NO_CLOCK
         if not rule.matches(self.run):
             return "the rule is not for this run (`runs:`)"
+        if rule.clock is not None:
+            return "" if self.points(rule) else f"no {' and no '.join(rule.clock.names)} of its trainer is recorded"
         return "" if self.history else "no closed evaluation is recorded"
 
     def hint(self, rule: Rule) -> str:  # noqa: ARG002 - what is recorded is all there is
@@ -104,7 +111,11 @@ def recorded(store: Store | None, globs: Sequence[str]) -> Iterator[Recorded]:
                 raise StepError(f"no run {pattern!r}; {nearest(pattern, [run.name for run in known])}", permanent=True)
         chosen = [run for run in known if any(_fits(run, pattern) for pattern in globs)]
         for run in chosen:
-            yield Recorded(run, [point(db, one) for one in evaluations.judged(db, run.id)])
+            yield Recorded(run, [point(db, one) for one in evaluations.judged(db, run.id)], partial(_windows, db, run))
+
+
+def _windows(db: Connection, run: Run, clock: Clock) -> list[Point]:
+    return [point(db, place(run, one)) for one in judged(db, run, clock)]
 
 
 def _fits(run: Run, pattern: str) -> bool:
@@ -121,8 +132,6 @@ class Charts:
     """What cosines have to be multiplied with: 0.01 for charts of 100 times the cosine."""
     stderr: float | None = None
     """The standard error of a mean that has none."""
-    every: int | None = None
-    """So many steps apart a rule on the trainer's numbers alone is judged, where no evaluation is known."""
 
     def tags_of(self, metric: str) -> list[str]:
         """Give the tags that may be a metric's; the first that a folder has is."""
@@ -155,13 +164,16 @@ class Charted:
     def points(self, rule: Rule) -> list[Point]:
         """Give an evaluation for every step at which there is a value of a metric of images that the rule names.
 
-        The trainer's numbers are the last ones by that step, since the evaluation before, as in the store.
+        The trainer's numbers are the last ones by that step, since the evaluation before, as in the store. A rule that
+        looks at nothing else sees windows.
         """
+        if rule.clock is not None:
+            return windowed(self.values, rule.clock)
         found: list[Point] = []
         before = -1
         for step in self._steps(rule):
             here = {metric: one for metric in self.values if (one := self._value(metric, before, step)) is not None}
-            known = [one for metric, one in here.items() if not is_trainers(metric)] or list(here.values())
+            known = [one for metric, one in here.items() if not is_trainers(metric)]
             at = max([one.at for one in known] + [point.last_at for point in found[-1:]])
             attempt = max([one.attempt for one in here.values()] + [point.attempt for point in found[-1:]])
             found.append(Point(attempt, step, at, at, self._metrics(rule, here)))
@@ -169,12 +181,7 @@ class Charted:
         return found
 
     def _steps(self, rule: Rule) -> list[int]:
-        named = judged_by(rule) or [MEAN]
-        steps = sorted({step for metric in named for step in self.values.get(metric, ())})
-        if steps or judged_by(rule) or self.charts.every is None:
-            return steps
-        logged = [step for metric in metrics_read(rule) for step in self.values.get(metric, ())]
-        return list(range(self.charts.every, max(logged, default=0) + 1, self.charts.every))
+        return sorted({step for metric in judged_by(rule) for step in self.values.get(metric, ())})
 
     def _value(self, metric: str, before: int, step: int) -> Value | None:
         values = self.values[metric]
@@ -203,11 +210,8 @@ class Charted:
         named = judged_by(rule) or metrics_read(rule)
         if not any(metric in self.values for metric in named):
             return " and ".join(_no_tag(metric, self.charts.tags_of(metric), self.folder.tags) for metric in named)
-        if not self._steps(rule):
-            return (
-                f"it looks at the trainer's numbers only, and no evaluation is known by `{MEAN}`: `--every STEPS` says "
-                "how far apart evaluations are"
-            )
+        if rule.clock is not None and not self.points(rule):
+            return f"no window of {rule.clock.every} steps is over in it"
         return next(filter(None, (self._unlikely(metric) for metric in named if metric in self.values)), "")
 
     def hint(self, rule: Rule) -> str:
@@ -234,7 +238,7 @@ def charted(places: Sequence[Path], charts: Charts, rules: Sequence[Rule]) -> It
         StepError: a folder is none, or has no event file.
 
     """
-    metrics = {one for rule in rules for one in (MEAN, *metrics_read(rule), *companions(rule), *_prompts_of(rule))}
+    metrics = {one for rule in rules for one in (*metrics_read(rule), *companions(rule), *_prompts_of(rule))}
     tags = {metric: charts.tags_of(metric) for metric in sorted(metrics)}
     for folder in read_folders(places, {tag for some in tags.values() for tag in some}):
         values = values_of(folder, tags)

@@ -97,9 +97,10 @@ def parts(rules: Sequence[Rule], runs: Sequence[Tried], console: Console) -> Ite
         known = [(run, result) for run, result in here if not result.lacks]
         yield plain(f"{rule.name}: {_does(rule)}")
         if known:
-            yield table(COLUMNS, [_row(run, result) for run, result in known], console)
+            columns = (COLUMNS[0], f"{rule.judged_at}s", *COLUMNS[2:])
+            yield table(columns, [_row(run, result) for run, result in known], console)
             yield plain(_sum(rule, _rule(rule, runs)))
-        yield from _why(known)
+        yield from _why(rule, known)
         yield from _told("not tried on", [(run.name, result.lacks) for run, result in here])
         yield from _told("to judge more of", [(run.name, result.hint) for run, result in known])
         yield ""
@@ -133,7 +134,7 @@ def _sum(rule: Rule, sums: dict[str, Any]) -> str:
     return f"{fired}, {saved}{regret}; {counted(sums['recovered'], 'run')} recovered later"
 
 
-def _why(results: Sequence[tuple[Tried, Result]]) -> Iterator[str]:
+def _why(rule: Rule, results: Sequence[tuple[Tried, Result]]) -> Iterator[str]:
     """Say why evaluations could not be judged, the same reason of several runs once."""
     reasons: dict[str, list[tuple[str, int]]] = {}
     for run, result in results:
@@ -141,7 +142,7 @@ def _why(results: Sequence[tuple[Tried, Result]]) -> Iterator[str]:
             reasons.setdefault(reason, []).append((run.name, times))
     for reason, where in reasons.items():
         times = sum(number for _, number in where)
-        yield plain(f"not judged: {counted(times, 'evaluation')} of {_named([name for name, _ in where])}: {reason}")
+        yield plain(f"not judged: {counted(times, rule.judged_at)} of {_named([name for name, _ in where])}: {reason}")
 
 
 def _told(what: str, found: Sequence[tuple[str, str]]) -> Iterator[str]:

@@ -131,7 +131,7 @@ class Acting:
         if command.by_hand:
             return None
         with self._store.read() as db:
-            state = judgements.states(db).get(command.run_id, {}).get(command.rule)
+            state = judgements.state_of(db, command.run_id, command.rule)
             over = judgements.resolution_behind(db, command.id)
         if state is None:
             return f"rule {command.rule} is no longer there or was changed"
@@ -143,9 +143,10 @@ class Acting:
     def _behind(self, command: Command) -> str | None:
         """Say which evaluations were there already when the decision was taken and are not judged yet, or None.
 
-        A daemon that was down, or a slow scorer, must not stop a run for a past that it has left behind.
+        A daemon that was down, or a slow scorer, must not stop a run for a past that it has left behind. What a
+        trainer's numbers alone have decided, no image can contradict.
         """
-        if command.by_hand:
+        if command.by_hand or command.args.get("judged_at") == "window":
             return None
         with self._store.read() as db:
             steps = evaluations.open_after(db, command.run_id, command.evidence_at, command.created_at)
@@ -164,7 +165,7 @@ class Acting:
         if command.by_hand:
             return ""
         with self._store.read() as db:
-            state = judgements.states(db).get(command.run_id, {}).get(command.rule)
+            state = judgements.state_of(db, command.run_id, command.rule)
         if state is None or state["state"] != "firing" or not state["clears"]:
             return ""
         return f"rule {command.rule} was false at the last evaluation: {state['reason']}"

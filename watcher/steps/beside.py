@@ -48,6 +48,11 @@ class Stored:
         """Give what the run is compared with, where there is something."""
         return baselines.of(self._db, self._evaluation.run_id)
 
+    @cached_property
+    def mark(self) -> str:
+        """Name what the run is compared with, so that another one is told from it; empty where there is nothing."""
+        return "" if self.base is None else f"{self.base.id}:{self.base.revision}:{self.base.identity}"
+
     def _now(self, scorer: str) -> Mapping[str, float]:
         if scorer not in self._scores:
             self._scores[scorer] = by_prompt(self._db, self._evaluation, scorer)

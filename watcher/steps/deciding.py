@@ -144,7 +144,7 @@ def _stop(case: Case, args: Mapping[str, Any], now: float) -> Command:
         run_id=case.run.id,
         rule=case.rule.name,
         kind="stop",
-        args={**args, "mode": case.mode, "severity": case.rule.severity},
+        args={**args, "mode": case.mode, "severity": case.rule.severity, "judged_at": case.rule.judged_at},
         state="planned",
         reason=case.state.reason,
         evidence_at=case.at.first_at,

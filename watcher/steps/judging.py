@@ -30,8 +30,8 @@ class Judging:
         self._deciding = Deciding(routes, checkpoints)
 
     def use(self, rules: Sequence[Rule]) -> None:
-        """Judge by these rules from now on; those that look at the clock are judged by it."""
-        self._rules = [rule for rule in rules if not isinstance(rule.when, Silent)]
+        """Judge by these rules from now on; those that look at the clock, or at no image, are judged elsewhere."""
+        self._rules = [rule for rule in rules if rule.clock is None and not isinstance(rule.when, Silent)]
 
     def judge(self, db: Connection, run: Run, closed: Evaluation, now: float) -> None:
         """Bring every rule's state up to what a replay of the run's history gives, and say what changed.
@@ -122,12 +122,11 @@ class _History:
     def stored(self, rule: Rule, judged: _Judged, *, told: bool) -> dict[str, Any]:
         """Give a state as it is kept."""
         made_of = {"points": judged.points, "seen_all": self._extent.all, "base": self._base(rule)}
-        shown = {"severity": rule.severity, "blind": judged.state.unknowns >= BLIND, "told": told}
-        return {**judged.state.to_json(), **made_of, **shown}
+        return as_stored(rule, judged.state, made_of, told=told)
 
     def _base(self, rule: Rule) -> str:
         """Name what a rule compares all evaluations with; with another baseline all of them are judged anew."""
-        return self._baseline if rule.when.needs_baseline else ""
+        return self._beside.mark if rule.when.needs_baseline else ""
 
     @cached_property
     def _point(self) -> Point:
@@ -137,7 +136,8 @@ class _History:
     def _points(self) -> list[Point]:
         return [point(self._db, one) for one in evaluations.judged(self._db, self.newest.run_id)]
 
-    @cached_property
-    def _baseline(self) -> str:
-        found = self._beside.base
-        return "" if found is None else f"{found.id}:{found.revision}:{found.identity}"
+
+def as_stored(rule: Rule, state: State, made_of: Mapping[str, Any], *, told: bool) -> dict[str, Any]:
+    """Give a state as it is kept, beside what it is made of."""
+    shown = {"severity": rule.severity, "blind": state.unknowns >= BLIND, "told": told}
+    return {**state.to_json(), **made_of, **shown}

@@ -40,6 +40,10 @@ class _Log:
     read_at: float | None = None
     """Wall time at which the last pass was begun that came to the end of all files."""
     news_at: float = 0.0
+    has_news: bool = False
+    """Something has come since the last pass that came to the end."""
+    news: int = 0
+    """Counts the passes that came to the end and had something new."""
     looks: int = 0
     awaited: bool = False
     """An evaluation waits to be closed until the logs are read once more."""
@@ -84,13 +88,18 @@ class Numbers:
             known.awaited, known.due = True, 0.0
         return False
 
+    def news_of(self, run: Run) -> int:
+        """Count how often a run's logs were read to their end with something new; its first pass is news."""
+        known = self._logs.get(run.id)
+        return known.news if known else 0
+
     def _active(self) -> list[Watched]:
         """Give the active runs whose layout knows of logs."""
         return [one for one in self.watched() if one.run.state == "active" and _has_logs(one.layout)]
 
     def _begin(self, run_id: str, now: float) -> _Log:
         with self.store.read() as db:
-            self._logs[run_id] = _Log(dict(scalars.positions(db, run_id)), news_at=now)
+            self._logs[run_id] = _Log(dict(scalars.positions(db, run_id)), news_at=now, has_news=True)
         return self._logs[run_id]
 
     def _ask(self, watched: Watched, known: _Log, now: float) -> None:
@@ -114,7 +123,7 @@ class Numbers:
             self._keep(run, layout, found, now)
             known.positions = known.positions | {str(path): part.position for path, part in found.parts.items()}
         if any(part.entries for part in found.parts.values()):
-            known.news_at = now
+            known.news_at, known.has_news = now, True
         self._note(run, known, found.problem)
         self._plan(known, found, now)
 
@@ -126,6 +135,7 @@ class Numbers:
         known.due = now + min(max(OFTEN, SHARE * (now - known.news_at)), SELDOM)
         known.read_at, known.began_at = known.began_at, None
         known.looks += 1
+        known.news, known.has_news = known.news + known.has_news, False
         self.news += known.awaited
         known.awaited = False
 

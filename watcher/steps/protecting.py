@@ -12,7 +12,7 @@ from watcher.act import Identity, NoProcessError, Process
 from watcher.errors import ActError
 from watcher.judge import LATER, Rule
 from watcher.nouns import Run
-from watcher.record import evaluations, runs
+from watcher.record import evaluations, runs, windows
 from watcher.record.store import Store
 from watcher.steps import protection
 from watcher.steps.intent import cannot
@@ -42,7 +42,7 @@ class _Stored:
 
 
 class Protecting:
-    """Looks for the processes of every run that a rule would stop, from its first closed evaluation on."""
+    """Looks for the processes of every run that a rule would stop, from its first closed evaluation or window on."""
 
     def __init__(
         self,
@@ -72,7 +72,7 @@ class Protecting:
         self._next = 0.0
 
     def closed(self, run: Run) -> None:
-        """Note that an evaluation of a run was closed; its first one makes it due."""
+        """Note that an evaluation of a run was closed, or a window judged; its first one makes it due."""
         if run.id not in self._outputs:
             self._due.add(run.id)
 
@@ -89,7 +89,9 @@ class Protecting:
 
     def _look(self, chosen: Sequence[Run], now: float) -> None:
         with self._store.read() as db:
-            stored = _Stored(runs.all_facts(db), runs.last_outputs(db), evaluations.judged_runs(db))
+            stored = _Stored(
+                runs.all_facts(db), runs.last_outputs(db), evaluations.judged_runs(db) | windows.judged_runs(db)
+            )
         looking = _Processes()
         changed = []
         for run in chosen:

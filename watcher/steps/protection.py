@@ -24,7 +24,7 @@ def cannot_judge(run: Run, rule: Rule, state: State, at: Evaluation) -> Notice:
         key=f"{run.id}:{rule.name}:{at.attempt}:{at.step}:blind:{at.revision}",
         severity=quiet,
         title=f"{run.name}: {rule.name} cannot judge",
-        text=f"{state.unknowns} evaluations in a row, the last at {at}, could not be judged: "
+        text=f"{state.unknowns} {rule.judged_at}s in a row, the last at {at}, could not be judged: "
         f"{_bare(state.reason)}. So the rule neither alerts{stops}. Way out: {state.way_out}.",
         run=run.name,
         rule=rule.name,

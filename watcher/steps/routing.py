@@ -81,7 +81,7 @@ def alert(
         key=f"{run.id}:{rule.name}:{at.attempt}:{at.step}:firing:{number}",
         severity=rule.severity,
         title=f"{run.name}: {rule.name} at {at}",
-        text=" ".join(part for part in [*said, LIMITS_OF_THE_NUMBER if rule.metric else ""] if part),
+        text=" ".join(part for part in [*said, _note(rule)] if part),
         run=run.name,
         rule=rule.name,
         kind="alert",
@@ -94,9 +94,14 @@ def alert(
             **(hold_facts(run) if mode == "enforce" and stop_of(rule.actions()) else {}),
             **(left.facts if left else {}),
             "lowest": [list(one) for one in lowest],
-            "note": LIMITS_OF_THE_NUMBER,
+            "note": _note(rule),
         },
     )
+
+
+def _note(rule: Rule) -> str:
+    """Say what the number does not tell, where the rule looks at one that images have."""
+    return LIMITS_OF_THE_NUMBER if rule.metric and not rule.clock else ""
 
 
 def _said(rule: Rule, reason: str) -> dict[str, Any]:
@@ -171,7 +176,7 @@ def escalated(
             **deadline(rule.escalation(), mode, now),
             **(hold_facts(run) if mode == "enforce" and stop_of(rule.escalation()) else {}),
             **(left.facts if left else {}),
-            "note": LIMITS_OF_THE_NUMBER,
+            "note": _note(rule),
         },
     )
 
@@ -208,7 +213,7 @@ def reminder(run: Run, rule: Rule, decision: Row[Any]) -> Notice:
             "mode": rule.mode_for(run),
             **_said(rule, f"{since} {decision.reason}"),
             **(hold_facts(run) if rule.mode_for(run) == "enforce" and rule.does("stop") else {}),
-            "note": LIMITS_OF_THE_NUMBER,
+            "note": _note(rule),
         },
     )
 

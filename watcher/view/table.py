@@ -189,7 +189,7 @@ def _logged(run: dict[str, Any]) -> str:
     said = f"{numbers} at step {run['logged_step']}"
     if run["layout"] in IMAGELESS:
         why = f"no images: scalars only, as {run['layout']} makes none"
-        return f"{why}; {said}; rules judge evaluations of images, and so none judges this run"
+        return f"{why}; {said}; rules on these numbers judge it, those on images do not"
     return f"no images yet; {said}"
 
 
