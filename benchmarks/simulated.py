@@ -2,7 +2,7 @@
 
 A run has a library of prompts that stays the same. A prompt's true cosine lies around the run's true mean, and every
 image around its prompt's, as the seed has it; both are normal. Where a world has a diversity, embeddings are drawn, too
-(`benchmarks.alike`). The same draws serve every world and every rule, so that differences between them are no luck.
+(`benchmarks.alike`). The same draws serve every world and every rule, so that luck makes no difference between them.
 """
 
 from __future__ import annotations
