@@ -1,12 +1,16 @@
 # Everything a new machine with Python, git and make needs:
 #   make demo   the small world: two trainings are watched, the hopeless one is stopped
-#   make test   lint, types and all tests, as CI runs them
+#   make test   lint, types and all tests, as CI runs them; WORKERS=4 shares the tests among so many processes (0: none)
 #   make cover  the same tests, and which lines none of them runs
 #   make bench  what it costs, measured against its budgets; QUICK=1 only shows that every benchmark works
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# A file's tests stay in one process, which makes its costly fixtures once; files start in the order of tests/conftest.py.
+# One thread of torch each: threads of several processes would wait for each other on the same cores.
+WORKERS ?= 2
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: install tools demo test check lint types unit cover bench clean
 install: $(STAMP)
@@ -37,14 +41,14 @@ types: install
 	$(BIN)/mypy
 
 unit: install
-	$(BIN)/python -m pytest -m 'not slow'
+	$(PYTEST) -m 'not slow'
 
 test: install tools check
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 # The same tests, slower, and which lines none of them runs.
 cover: install tools
-	$(BIN)/python -m pytest --cov --cov-report=term
+	$(PYTEST) --cov --cov-report=term
 
 # Some of it takes minutes, and the figures need a machine that does nothing else.
 bench: install

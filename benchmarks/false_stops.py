@@ -19,7 +19,7 @@ from typing import Any
 import yaml
 
 from benchmarks.common import Figure, parser, report
-from benchmarks.simulated import EVALUATIONS, METRICS, Array, Beside, Runs, World, drawn, falling, level, rising
+from benchmarks.simulated import EVALUATIONS, Beside, Runs, World, alike, drawn, falling, level, rising
 from watcher.judge import Point, Rule, State, advance, known_metric, written
 from watcher.rehearse.reading import companions, metrics_read
 
@@ -34,6 +34,11 @@ EVERY = 500
 """Steps between two evaluations."""
 HEALTHY, HOPELESS = level("true mean 0.235", 0.235), level("true mean 0.19", 0.19)
 SAME = level("stays at 0.25", 0.25)
+HALVED = (0.45,) * 7 + (0.405, 0.36, 0.315, 0.27) + (0.225,) * (EVALUATIONS - 11)
+STYLE = tuple(0.45 - 0.1125 * number / (EVALUATIONS - 1) for number in range(EVALUATIONS))
+"""A training of one style or subject makes images more alike, and is meant to."""
+DIVERSE = alike("diversity stays at 0.45", (0.45,) * EVALUATIONS)
+ALIKE = alike("falls by 40 % at the 8th", (0.45,) * 7 + (0.27,) * (EVALUATIONS - 7))
 CLIP = "abandon-low-clip"
 MOST_FALSE, LEAST_HITS = 0.5, 97.5
 """Percent of healthy runs that `abandon-low-clip` may stop, and of hopeless ones that it has to."""
@@ -50,8 +55,6 @@ class Study:
     """Keys of the rule that are replaced."""
     healthy: World = HEALTHY
     hopeless: World = HOPELESS
-    one_in: int = 1
-    """Only one in so many of the runs, where judging takes long."""
 
 
 STUDIES = (
@@ -60,10 +63,10 @@ STUDIES = (
     Study(CLIP, "without `confidence`", {"when": "clip/mean < 0.22"}),
     Study(CLIP, "without `confidence`, `for: 1 evaluation`", {"when": "clip/mean < 0.22", "for": "1 evaluation"}),
     Study("regression-from-best", healthy=SAME, hopeless=falling("falls by 0.03 at the 8th", 0.25, 0.03, 7)),
-    Study(
-        "worse-than-base-model", healthy=SAME, hopeless=falling("0.02 below its base model", 0.25, 0.02, 1), one_in=10
-    ),
+    Study("worse-than-base-model", healthy=SAME, hopeless=falling("0.02 below its base model", 0.25, 0.02, 1)),
     Study("lower-lr-when-stalled", healthy=rising("rises from 0.20 to 0.28", 0.20, 0.28), hopeless=SAME),
+    Study("collapse", healthy=DIVERSE, hopeless=alike("halves from the 8th to the 12th", HALVED)),
+    Study("collapse", healthy=alike("narrows by 25 %", STYLE), hopeless=ALIKE),
 )
 
 
@@ -74,11 +77,11 @@ def rule_of(study: Study) -> Rule:
     return Rule.model_validate({**rule, **study.change})
 
 
-def read_by(rule: Rule, found: Array) -> dict[str, Any]:
+def read_by(rule: Rule, runs: Runs) -> dict[str, Any]:
     """Give the metrics that a rule reads, by run and evaluation."""
     named = metrics_read(rule)
     names = dict.fromkeys([*named, *companions(rule), *(known_metric(name).prompts for name in named)])
-    return {name: METRICS[name](found).tolist() for name in names}
+    return {name: runs.metric(name).tolist() for name in names}
 
 
 def fired_at(rule: Rule, runs: Runs, values: Mapping[str, Any], run: int) -> int | None:
@@ -102,7 +105,7 @@ def simulate(study: Study, runs: int, seed: int = SEED) -> dict[str, Any]:
     for some in drawn(runs, seed):
         for which, world in (("healthy", study.healthy), ("hopeless", study.hopeless)):
             here = some.of(world)
-            values = read_by(rule, here.cosines)
+            values = read_by(rule, here)
             found = (fired_at(rule, here, values, run) for run in range(len(here.base)))
             ends[which] += [one for one in found if one is not None]
     return {
@@ -174,7 +177,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = arguments.parse_args(argv)
     rows = []
     for study in STUDIES:
-        rows.append(simulate(study, QUICK if given.quick else max(1, given.runs // study.one_in), given.seed))
+        rows.append(simulate(study, QUICK if given.quick else given.runs, given.seed))
         print(_line(rows[-1]), flush=True)
     if given.keep:
         keep(rows, given.seed)

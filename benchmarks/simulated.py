@@ -1,8 +1,8 @@
 """Trainings that are drawn, not run: what an evaluation's cosines look like when the truth is known.
 
 A run has a library of prompts that stays the same. A prompt's true cosine lies around the run's true mean, and every
-image around its prompt's, as the seed has it; both are normal. The same draws serve every world and every rule, so that
-differences between them are none of luck.
+image around its prompt's, as the seed has it; both are normal. Where a world has a diversity, embeddings are drawn, too
+(`benchmarks.alike`). The same draws serve every world and every rule, so that luck makes no difference between them.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.alike import diversities
 from watcher.judge import Mark, Pairs, Reference
 
 Array = NDArray[np.float64]
@@ -29,6 +30,8 @@ class World:
 
     name: str
     means: tuple[float, ...]
+    diversity: tuple[float, ...] = ()
+    """The true one at every evaluation; empty where no embeddings are drawn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +41,31 @@ class Runs:
     cosines: Array
     base: Array
     """Of the base model, before the first evaluation: by run and prompt."""
+    seed: tuple[int, ...] = ()
+    """What their embeddings are drawn by."""
+    diversity: Array | None = None
+    """By run and evaluation, in a world that has one."""
 
     def of(self, world: World) -> Runs:
-        """Give the cosines of these runs in a world."""
+        """Give these runs in a world."""
         means = np.asarray(world.means)
-        return Runs(self.cosines + means[None, :, None], self.base + means[0])
+        found = self._diversity(world) if world.diversity else None
+        return Runs(self.cosines + means[None, :, None], self.base + means[0], self.seed, found)
+
+    def _diversity(self, world: World) -> Array:
+        drawn = diversities(np.random.default_rng(self.seed), CHUNK, PROMPTS, world.diversity)
+        return drawn[: len(self.base)]
+
+    def metric(self, name: str) -> Array:
+        """Give a metric by run and evaluation.
+
+        Raises:
+            KeyError: it is not simulated, or not in this world.
+
+        """
+        if name == "clip/diversity" and self.diversity is not None:
+            return self.diversity
+        return METRICS[name](self.cosines)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +108,11 @@ def rising(name: str, mean: float, to: float) -> World:
     return World(name, tuple(float(one) for one in np.linspace(mean, to, EVALUATIONS)))
 
 
+def alike(name: str, levels: tuple[float, ...]) -> World:
+    """Give runs whose true mean never changes, while the diversity of their images does."""
+    return World(name, (0.25,) * EVALUATIONS, levels)
+
+
 def drawn(runs: int, seed: int) -> Iterator[Runs]:
     """Draw runs, some at a time."""
     for number, start in enumerate(range(0, runs, CHUNK)):
@@ -92,7 +120,7 @@ def drawn(runs: int, seed: int) -> Iterator[Runs]:
         library = rng.normal(0.0, BETWEEN, (CHUNK, 1, PROMPTS))
         found = library + rng.normal(0.0, SEEDS, (CHUNK, EVALUATIONS, PROMPTS))
         base = library[:, 0] + rng.normal(0.0, SEEDS, (CHUNK, PROMPTS))
-        yield Runs(found[: runs - start], base[: runs - start])
+        yield Runs(found[: runs - start], base[: runs - start], (seed, number, 1))
 
 
 def _stderr(found: Array) -> Array:
@@ -110,4 +138,4 @@ METRICS: Mapping[str, Callable[[Array], Array]] = {
     "clip/prompts": lambda found: np.full(found.shape[:-1], float(found.shape[-1])),
     "clip/images": lambda found: np.full(found.shape[:-1], float(found.shape[-1])),
 }
-"""The metrics of an evaluation from its cosines, one image a prompt; those of embeddings are not simulated."""
+"""The metrics of an evaluation from its cosines, one image a prompt; that of embeddings is `Runs.diversity`."""

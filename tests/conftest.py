@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,15 @@ PATIENT = settings(
 )
 settings.register_profile("patient", PATIENT)
 settings.load_profile("patient")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the files that take longest first: where workers share the files, none is left with a long one at the end."""
+    weights: Counter[Path] = Counter()
+    for item in items:
+        marks = item.get_closest_marker("slow"), item.get_closest_marker("timeout")
+        weights[item.path] += 1000 * (marks[1] is not None) + (marks[0] is not None)
+    items.sort(key=lambda item: -weights[item.path])  # the rest stays as it was: small tests come last
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
-from watcher.discover.running import LASTS
+from watcher.discover.running import processes
 
 TRAINER = "import time\nprint('up', flush=True)\ntime.sleep(600)\n"
 PROMPTS = tuple(f"a thing of kind {number}" for number in range(8))
@@ -111,7 +111,7 @@ def running(folder: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
     try:
         assert trainer.stdout is not None
         trainer.stdout.readline()
-        time.sleep(LASTS)  # what was known of processes before is forgotten
+        processes.cache_clear()  # what was seen a moment ago
         yield trainer
     finally:
         trainer.kill()

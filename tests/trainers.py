@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from watcher.discover.running import LASTS
+from watcher.discover.running import processes
 
 IDLE = "import sys\nprint('up', flush=True)\nsys.stdin.read()\n"
 
 
 @contextmanager
 def started(cwd: Path, script: str, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Start a script of this name from a folder, and wait until what was known of processes before is forgotten."""
+    """Start a script of this name from a folder, and forget what was known of processes before."""
     (cwd / script).parent.mkdir(parents=True, exist_ok=True)
     (cwd / script).write_text(IDLE)
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
@@ -24,7 +23,7 @@ def started(cwd: Path, script: str, *arguments: str) -> Iterator[subprocess.Pope
     try:
         assert process.stdout is not None
         process.stdout.readline()
-        time.sleep(LASTS)
+        processes.cache_clear()
         yield process
     finally:
         process.kill()

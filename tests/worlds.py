@@ -19,6 +19,7 @@ import yaml
 from PIL import Image, PngImagePlugin
 from sqlalchemy import Connection
 
+from tests.stores import store_in
 from watcher import inside
 from watcher.assemble import assemble
 from watcher.config import load_config, load_config_rules, state_folder
@@ -28,7 +29,7 @@ from watcher.notify import Delivered, NotDelivered, Postman
 from watcher.nouns import Score
 from watcher.pipeline import Pipeline
 from watcher.record import judgements, runs
-from watcher.record.store import Boundary, Store, open_store
+from watcher.record.store import Boundary, Store
 from watcher.score import Job, Scored, ScorerDown
 
 KEYS = tuple("abcdefgh")
@@ -149,7 +150,7 @@ class World:
     def start(self, boundary: Boundary | None = None) -> None:
         config = load_config(self.folder / "watcher.yaml")
         state = state_folder(config)
-        self.store: Store = open_store(state, boundary)
+        self.store: Store = store_in(state, boundary)
         self.postman = Postman(config.notify, self.told.append, lambda: self.now)
         rules = load_config_rules(config).rules
         scorer: Any = self.scorer

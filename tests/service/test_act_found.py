@@ -141,7 +141,7 @@ def test_a_pid_file_without_a_pid_is_refused(trees: Trees, text: str) -> None:
     assert "holds no pid" in stop.proof
 
 
-@pytest.mark.parametrize("pid", [os.getpid(), os.getppid(), 1])
+@pytest.mark.parametrize("pid", [os.getpid(), os.getppid(), 1], ids=["own", "parent", "init"])
 def test_this_program_and_what_started_it_are_never_stopped(trees: Trees, pid: int) -> None:
     pidfile = trees.folder / "train.pid"
     pidfile.write_text(str(pid))

@@ -32,7 +32,7 @@ def script(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE)
     assert process.stdout is not None
     process.stdout.readline()  # its command line cannot be read until it has begun
-    running._all.cache_clear()  # another test's look, a moment ago
+    running.processes.cache_clear()  # another test's look, a moment ago
     yield process
     process.kill()
     process.communicate()
@@ -90,7 +90,7 @@ def test_prompts_of_a_running_script_are_those_of_its_command_line_and_outlive_i
     assert Diffusers().expected(Place(out)) == 2
     script.kill()
     script.wait()
-    running._all.cache_clear()
+    running.processes.cache_clear()
     assert table(out) == wanted
 
 

@@ -98,7 +98,7 @@ def test_a_run_without_images_is_shown_by_what_it_logs(world: World) -> None:
     assert shown["age_seconds"] == pytest.approx(60 + 589, abs=5)
     (said,) = [line for line in problems(found) if "no images" in line]
     assert said == (
-        f"{run.name}: no images: scalars only, as diffusion-pipe makes none; trainer/loss 0.25 at step 20; rules judge "
+        f"{run.name}: no images: scalars only, as diffusion-pipe makes none; trainer/loss 0.25 at step 20; "
         "rules on these numbers judge it, those on images do not"
     )
     assert not found["problems"]

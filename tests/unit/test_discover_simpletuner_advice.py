@@ -48,7 +48,7 @@ def test_a_run_that_is_set_up_well_needs_no_advice(tmp_path: Path) -> None:
         ),
         ({"user_prompt_library": None}, "no prompt: rules that stop a run need 8", '{"cat": "a cat on a mat"'),
         ({"user_prompt_library": "no.json"}, "no.json cannot be read", "no.json"),
-        ({"validation_prompt_library": True}, "inside SimpleTuner", "give `prompts:`"),
+        ({"validation_prompt_library": "music"}, "inside SimpleTuner", "give `prompts:`"),
         ({"disable_benchmark": False}, "pictures of the base model", 'set "disable_benchmark": true'),
         (
             {"use_ema": True, "ema_validation": "comparison"},

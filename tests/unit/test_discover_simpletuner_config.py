@@ -70,7 +70,7 @@ def test_a_broken_library_is_a_fault_that_names_the_file(tmp_path: Path) -> None
 
 
 def test_prompts_inside_simpletuner_are_not_guessed(tmp_path: Path) -> None:
-    output = project(tmp_path, {"validation_prompt_library": "true"})
+    output = project(tmp_path, {"validation_prompt_library": "music"})
     assert "give `prompts:`" in LAYOUT.prompts(Place(output)).fault
     project(tmp_path, {"validation_prompt_library": "false"})
     assert LAYOUT.prompts(Place(output)).fault == ""
@@ -97,7 +97,7 @@ def test_links_and_odd_files_in_the_way_are_passed_over(tmp_path: Path) -> None:
         ({"validation_prompt": "a dog", "num_validation_images": None}, 2),
         ({"validation_prompt": "a dog", "controlnet": True}, None),
         ({"validation_prompt": "a dog", "validation_using_datasets": True}, None),
-        ({"validation_prompt": "a dog", "validation_prompt_library": "default"}, None),
+        ({"validation_prompt": "a dog", "validation_prompt_library": "music"}, None),
         ({"validation_disable_unconditional": True}, None),
     ],
 )

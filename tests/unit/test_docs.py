@@ -70,5 +70,5 @@ def test_nothing_points_outside_of_the_project() -> None:
 def test_every_dependency_has_its_reason_in_readme() -> None:
     listed = re.findall(r'^  "([A-Za-z_-]+)[><=]', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
     reasons = (ROOT / "README.md").read_text()
-    optional = {"hypothesis", "mypy", "pytest", "pytest-cov", "pytest-timeout", "ruff"}
+    optional = {"hypothesis", "mypy", "pytest", "pytest-cov", "pytest-timeout", "pytest-xdist", "ruff"}
     assert not [name for name in listed if name not in optional and f"**{name}**" not in reasons]

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from sqlalchemy import Connection
 
+from tests.stores import store_in
 from watcher.nouns import Notice
 from watcher.record import outbox
-from watcher.record.store import Store, open_store
+from watcher.record.store import Store
 from watcher.view.queries import deliveries
 
 TARGETS = ("a", "b", "c")
@@ -22,7 +23,7 @@ TARGETS = ("a", "b", "c")
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    opened = open_store(tmp_path / "state")
+    opened = store_in(tmp_path / "state")
     yield opened
     opened.close()
 
@@ -113,7 +114,7 @@ class Outbox(RuleBasedStateMachine):
     @initialize()
     def open(self) -> None:
         self.folder = TemporaryDirectory()
-        self.store = open_store(Path(self.folder.name) / "state")
+        self.store = store_in(Path(self.folder.name) / "state")
         self.now = 0.0
         self.model: list[dict[str, object]] = []
 
@@ -147,7 +148,7 @@ class Outbox(RuleBasedStateMachine):
     @rule()
     def reopen(self) -> None:
         self.store.close()
-        self.store = open_store(Path(self.folder.name) / "state")
+        self.store = store_in(Path(self.folder.name) / "state")
 
     @invariant()
     def each_target_gets_its_oldest_due_notice_and_nothing_is_lost(self) -> None:

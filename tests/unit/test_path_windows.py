@@ -9,80 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from tests.commands import here
 from tests.logs import event_file
-from tests.unit.test_path_crashes import Killed
-from tests.unit.test_path_scalars import Trained
-from watcher.judge import Rule, replay
+from tests.windowed import BROKEN, HIGH, Windowed
 from watcher.names import LOSS
-from watcher.record import actions, judgements, runs, windows
+from watcher.record import actions
 from watcher.record.scalars import FULL
-from watcher.steps.beside import point
 from watcher.steps.numbers import SELDOM
-from watcher.steps.windows import place
-
-HIGH: dict[str, Any] = {"name": "high", "when": "trainer/loss > 2", "for": "2 evaluations", "then": ["alert", "stop"]}
-BROKEN: dict[str, Any] = {"name": "broken", "when": {"metric": LOSS, "not_finite": True}}
-
-
-class Windowed(Trained):
-    """A training that logs a loss at every tenth step, and makes no image unless a test wants one."""
-
-    def __init__(self, folder: Path, *rules: dict[str, Any], **more: Any) -> None:
-        self.step = 0
-        super().__init__(folder, json.dumps({"version": 1, "rules": rules or (HIGH, BROKEN)}), **more)
-
-    def train(self, *losses: float) -> None:
-        """Log some losses, and let them be read."""
-        steps = range(self.step + 10, self.step + 10 * len(losses) + 1, 10)
-        self.step += 10 * len(losses)
-        self.log(*zip(steps, losses, strict=True))
-        self.go(SELDOM)
-
-    def goes_back(self, step: int) -> None:
-        """Start again from a checkpoint."""
-        self.now += 1000
-        self.began, self.step = self.now, step
-
-    def seen(self) -> list[tuple[int, int, float, bool]]:
-        """Give attempt, step and loss of every window, and whether rules see it."""
-        with self.store.read() as db:
-            rows = db.exec_driver_sql("SELECT attempt, step, value, NOT superseded FROM windows ORDER BY attempt, step")
-            return [(row[0], row[1], row[2], bool(row[3])) for row in rows]
-
-    def state(self, rule: dict[str, Any]) -> dict[str, Any]:
-        with self.store.read() as db:
-            return next(iter(judgements.states(db).values()), {}).get(rule["name"], {})
-
-    def replayed(self, rule: dict[str, Any]) -> dict[str, Any]:
-        """Judge all windows that rules see from scratch."""
-        known = Rule.model_validate(rule)
-        assert known.clock is not None
-        with self.store.read() as db:
-            (run,) = runs.all_runs(db)
-            points = [point(db, place(run, one)) for one in windows.of_run(db, run.id, known.clock)]
-            return json.loads(json.dumps(replay(known, points)[0].to_json()))
-
-    def newest(self, rule: dict[str, Any]) -> list[int]:
-        """Give attempt and step of the last window that a rule sees."""
-        clock = Rule.model_validate(rule).clock
-        assert clock is not None
-        with self.store.read() as db:
-            (run,) = runs.all_runs(db)
-            last = windows.newest(db, run.id, clock)
-        return [] if last is None else [last.attempt, last.step]
-
-    def explain(self, rule: str, *more: object) -> dict[str, Any]:
-        return here("rules", "explain", "run", rule, "--json", *more, "-c", self.folder / "watcher.yaml").json
-
-    def firings(self) -> list[tuple[str, int, int]]:
-        with self.store.read() as db:
-            rows = db.exec_driver_sql("SELECT rule, attempt, step FROM decisions ORDER BY id")
-            return [(row[0], row[1], row[2]) for row in rows]
-
 
 Make = Callable[..., Windowed]
 
@@ -310,88 +244,3 @@ def test_a_run_that_only_logs_is_looked_at_for_processes_that_could_be_stopped(m
     world.go(400)
     found = here("status", "--json", "-c", world.folder / "watcher.yaml").json["runs"][0]
     assert found["unprotected"]  # no process is it
-
-
-class Lives(Windowed):
-    """Its daemon dies at some of the commits it comes to."""
-
-    def __init__(self, folder: Path, death: int) -> None:
-        self.death, self.commits = death, 0
-        super().__init__(folder)
-        self._again()
-
-    def go(self, seconds: float = 0.0) -> None:
-        while True:
-            try:
-                super().go(seconds)
-            except Killed:
-                self._again()
-            else:
-                return
-
-    def _again(self) -> None:
-        self.end()
-        self.scorer.results.clear()
-        self.told.clear()
-        self.start(self._cross)
-
-    def _cross(self, _change: str, _side: str) -> None:
-        self.commits += 1
-        if self.commits == self.death:
-            raise Killed
-
-
-def lived(folder: Path, death: int) -> tuple[object, int]:
-    """Tell a training's life to daemons of which one dies at a commit; gives what came of it, and all commits."""
-    place = folder / str(death)
-    place.mkdir()
-    world = Lives(place, death)
-    try:
-        world.train(*[0.5] * 7)
-        world.train(*[3.0] * 3, *[3.0] * 5)
-        world.train(math.nan)
-        world.goes_back(120)
-        world.train(*[0.5] * 8)
-        notices = sorted(world.notices())
-        states = [[world.state(rule)[key] for key in ("state", "count", "seen", "points")] for rule in (HIGH, BROKEN)]
-        return (world.seen(), world.firings(), notices, states), world.commits
-    finally:
-        world.end()
-
-
-def test_whatever_commit_a_daemon_dies_at_the_same_comes_of_it(tmp_path: Path) -> None:
-    undisturbed, commits = lived(tmp_path, 0)
-    assert undisturbed[1] == [("high", 1, 150), ("broken", 1, 160)]  # type: ignore[index]
-    for death in range(1, commits + 1):
-        assert lived(tmp_path, death)[0] == undisturbed, f"died at commit {death} of {commits}"
-
-
-LOSSES = st.lists(st.sampled_from([0.5, 3.0, math.nan]), min_size=1, max_size=8)
-HAPPENS = st.tuples(st.just("train"), LOSSES) | st.tuples(
-    st.sampled_from(["restart", "back", "gap"]), st.integers(0, 9)
-)
-
-
-@settings(max_examples=25)
-@given(st.lists(HAPPENS, min_size=2, max_size=10))
-def test_after_any_life_the_states_are_what_a_replay_gives(
-    tmp_path_factory: pytest.TempPathFactory, life: list[tuple[str, Any]]
-) -> None:
-    spike = {"name": "spike", "when": {"metric": LOSS, "worse_by": "50%", "than": "median of 3"}, "every": "20 steps"}
-    rules = (HIGH, BROKEN, spike)
-    world = Windowed(tmp_path_factory.mktemp("life"), *rules)
-    for kind, what in [*life, ("train", [0.5] * 5)]:
-        if kind == "train":
-            world.train(*what)
-        elif kind == "restart":
-            world.restart()
-        elif kind == "gap":
-            world.step += 10 * what
-        else:
-            world.goes_back(min(world.step, 10 * what))
-        for rule in rules:
-            told, fresh = world.state(rule), world.replayed(rule)
-            if told.get("points") == world.newest(rule):  # else a run has only gone back, and no window is over since
-                assert repr({key: told[key] for key in fresh}) == repr(fresh)
-    assert all(world.state(rule)["points"] == world.newest(rule) for rule in rules)
-    world.end()

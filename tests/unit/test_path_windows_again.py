@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.unit.test_path_windows import BROKEN, HIGH, Make, Windowed, make
+from tests.unit.test_path_windows import Make, make
+from tests.windowed import BROKEN, HIGH, Windowed
 from watcher.steps.numbers import SELDOM
 
 __all__ = ["make"]

@@ -12,10 +12,11 @@ from alembic.config import Config
 from sqlalchemy import create_engine
 
 import watcher.record
+from tests.stores import store_in
 from watcher.nouns import Evaluation, Run, Sample, Score, Tile
 from watcher.record import evaluations, runs, samples
 from watcher.record.scores import keep_scores, scores_of
-from watcher.record.store import Store, open_store
+from watcher.record.store import Store
 from watcher.steps.measuring import Measured, measure, one_identity_each
 
 MODEL, NEWER = "clip@1/1/fp32/keep-end", "clip@2/1/fp32/keep-end"
@@ -26,7 +27,7 @@ KEYS = "abcd"
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    store = open_store(tmp_path)
+    store = store_in(tmp_path)
     with store.change("run") as db:
         runs.add(db, Run("r", "run", tmp_path, "simpletuner", first_seen=1000.0), "a test")
     yield store
@@ -135,7 +136,7 @@ def test_a_store_from_before_masks_keeps_its_samples_and_scores(tmp_path: Path) 
             "'', 1, 0)"
         )
     old.dispose()
-    store = open_store(tmp_path)
+    store = store_in(tmp_path)
     with store.change("score") as db:
         (sample,) = samples.in_evaluation(db, 1)
         keep_scores(db, {"clip": MODEL}, [Score(1, "d", 0.2)], 1.0)

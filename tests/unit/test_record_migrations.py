@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from alembic.config import Config
 from sqlalchemy import JSON, Boolean, Column, Engine, Float, Integer, LargeBinary, MetaData, create_engine, select
 
 import watcher.record
+from tests.stores import store_in
 from watcher.record.store import open_store
 
 ROWS = (1, 2)
@@ -79,3 +82,16 @@ def test_every_row_of_an_older_store_is_kept_as_it_was(tmp_path: Path, version: 
     for table in ("evaluations", "samples", "decisions"):
         assert [row["by_epoch"] for row in after[table]] == [version == "0005" and row == 1 for row in ROWS]
     assert after["scalars"] == []
+
+
+def test_the_copied_store_of_other_tests_is_what_migrations_make(tmp_path: Path) -> None:
+    open_store(tmp_path / "made").close()
+    store_in(tmp_path / "copied").close()
+    made, copied = (dump(tmp_path / name / "watcher.db") for name in ("made", "copied"))
+    assert len(made) > 10
+    assert copied == made
+
+
+def dump(path: Path) -> list[str]:
+    with closing(sqlite3.connect(path)) as link:
+        return list(link.iterdump())

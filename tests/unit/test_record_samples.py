@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.stores import store_in
 from tests.worlds import counts
 from watcher.nouns import NO_PROMPT, Run, Sample, Score
 from watcher.record import evaluations, runs, samples
 from watcher.record.scores import keep_scores, scores_of
-from watcher.record.store import Store, open_store
+from watcher.record.store import Store
 from watcher.view.queries import reasons
 
 FIRST_SEEN = 1000.0
@@ -20,7 +21,7 @@ FIRST_SEEN = 1000.0
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    store = open_store(tmp_path)
+    store = store_in(tmp_path)
     with store.change("run") as db:
         runs.add(db, Run("r", "run", tmp_path, "pattern", first_seen=FIRST_SEEN), "a test")
     yield store

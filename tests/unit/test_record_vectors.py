@@ -12,10 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection
 
+from tests.stores import store_in
 from watcher.nouns import Evaluation, Run, Sample, Score
 from watcher.record import baselines, evaluations, runs, samples, vectors
 from watcher.record.scores import keep_scores, scores_of
-from watcher.record.store import Store, open_store
+from watcher.record.store import Store
 from watcher.record.vectors import LAST
 
 OTHER = "other"
@@ -29,7 +30,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 def opened(folder: Path) -> Store:
-    store = open_store(folder)
+    store = store_in(folder)
     with store.change("run") as db:
         for name in ("r", OTHER):
             runs.add(db, Run(name, name, folder, "pattern", first_seen=1.0), "a test")

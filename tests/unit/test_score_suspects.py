@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from tests.stores import store_in
 from watcher.nouns import Run, Sample, Score
 from watcher.record import runs, samples
-from watcher.record.store import open_store
 from watcher.score import UNDER_WAY, Job, Scored, ScorerDown
 from watcher.steps.scoring import LONGEST_PAUSE, Scoring
 
@@ -63,7 +63,7 @@ class Crashes(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.folder = tempfile.TemporaryDirectory()
-        self.store = open_store(Path(self.folder.name))
+        self.store = store_in(Path(self.folder.name))
         with self.store.change("run") as db:
             runs.add(db, Run("r", "run", Path("/x"), "pattern", first_seen=1.0), "a test")
         self.now = 1000.0

@@ -1,4 +1,7 @@
-"""The prompts inside SimpleTuner are read from its source where that is found, without running any of it."""
+"""The prompts inside SimpleTuner are read from its source where that is found, without running any of it.
+
+One of these tests lets a SimpleTuner run, which every other process finds: no other file asks for these prompts.
+"""
 
 from __future__ import annotations
 
@@ -67,6 +70,8 @@ def test_they_are_found_in_the_environment_of_a_running_trainer(tmp_path: Path) 
     python.symlink_to(sys.executable)
     install(tmp_path / "elsewhere/env/lib/python3.12/site-packages/simpletuner/helpers/prompts.py")
     assert prompts(output).texts == {}
+    assert "give `prompts:`" in prompts(output).fault
+    assert LAYOUT.expected(Place(output)) is None
     (tmp_path / "train.py").write_text("import time\nprint('up', flush=True)\ntime.sleep(600)\n")
     trainer = subprocess.Popen([python, tmp_path / "train.py"], stdout=subprocess.PIPE, cwd="/")
     try:

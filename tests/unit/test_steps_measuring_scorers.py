@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.stores import store_in
 from tests.unit.score_models import Reference, picture
 from watcher.demo.stage import CLIP
 from watcher.nouns import Evaluation, Run, Sample, Score
 from watcher.record import evaluations, runs, samples
 from watcher.record.scores import keep_scores
-from watcher.record.store import Store, open_store
+from watcher.record.store import Store
 from watcher.score import Job
 from watcher.score.model import Model
 from watcher.score.panel import Panel
@@ -25,7 +26,7 @@ from watcher.steps.measuring import Measured, measure, one_identity_each
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    store = open_store(tmp_path / "state")
+    store = store_in(tmp_path / "state")
     with store.change("run") as db:
         runs.add(db, Run("r", "run", tmp_path, "pattern", first_seen=1.0), "a test")
     yield store

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import insert
 
+from tests.stores import store_in
 from tests.unit.test_tensorboard import curve
 from watcher.nouns import Run, Sample, Setup
 from watcher.record import evaluations, runs, tables
-from watcher.record.store import Store, open_store
+from watcher.record.store import Store
 from watcher.record.tensorboard import TensorBoard
 from watcher.record.tracker import Tracker
 from watcher.steps.mirroring import RETRY, Mirroring
@@ -33,7 +34,7 @@ class Desk:
         self.open()
 
     def open(self) -> None:
-        self.store: Store = open_store(self.state, lambda change, side: self.boundary(change, side))
+        self.store: Store = store_in(self.state, lambda change, side: self.boundary(change, side))
         logs = lambda run: Setup(logging_folder=run.path / "logs")  # noqa: E731
         self.step = Mirroring(self.store, {"tensorboard": self.tracker}, logs, self.state)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.stores import store_in
 from tests.worlds import KEYS, World
 from watcher.act import kept
 from watcher.judge import Rule, State
@@ -18,7 +19,7 @@ from watcher.nouns import Command, Evaluation, Mode, Notice, Run, Sample, Severi
 from watcher.record import outbox, samples
 from watcher.record.outbox import Delivery
 from watcher.record.scores import scores_of
-from watcher.record.store import Store, open_store
+from watcher.record.store import Store
 from watcher.steps import routing, trouble
 from watcher.steps.routing import Routes
 from watcher.view.queries import deliveries
@@ -44,7 +45,7 @@ def hook(url: str, **more: Any) -> Webhook:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    opened = open_store(tmp_path / "state")
+    opened = store_in(tmp_path / "state")
     yield opened
     opened.close()
 

@@ -13,11 +13,12 @@ from typing import Any
 import pytest
 
 from tests.servers import Answer, Request, Server
+from tests.stores import store_in
 from watcher.judge import Rule
 from watcher.notify import Delivered, NotDelivered, Postman, Target, Webhook
 from watcher.nouns import Notice
 from watcher.record import runs
-from watcher.record.store import Store, open_store
+from watcher.record.store import Store
 from watcher.steps.routing import Routes
 from watcher.steps.telling import DAY, TOLD_AFTER, Telling
 from watcher.view.queries import deliveries
@@ -38,7 +39,7 @@ class Desk:
         self.start()
 
     def start(self) -> None:
-        self.store: Store = open_store(self.state)
+        self.store: Store = store_in(self.state)
         targets: list[Target] = [
             Webhook(url=server.url(), called=name) for name, server in zip(self.names, self.servers, strict=True)
         ]

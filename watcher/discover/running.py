@@ -102,11 +102,12 @@ def running(is_meant: Callable[[Running], bool]) -> Running | None:
 
 def meant(is_meant: Callable[[Running], bool]) -> list[Running]:
     """Give every process that is meant, by pid."""
-    return [one for one in _all(int(time.monotonic() / LASTS)) if is_meant(one)]
+    return [one for one in processes(int(time.monotonic() / LASTS)) if is_meant(one)]
 
 
 @lru_cache(maxsize=1)
-def _all(_look: int) -> tuple[Running, ...]:
+def processes(_look: int) -> tuple[Running, ...]:
+    """Give all processes that could be trainings, by pid, as the look of this number saw them."""
     return tuple(_read())
 
 

@@ -63,9 +63,10 @@ def serving(db: Connection, run_id: str) -> set[int]:
 
 def at(db: Connection, run_id: str, step: int) -> Evaluation | None:
     """Give a run's closed evaluation of the main variant at a step."""
-    query = select(table.c.id).where(*_closed(run_id, ""), table.c.step == step)
-    found = db.execute(query.order_by(table.c.attempt.desc()).limit(1)).scalar()
-    return None if found is None else evaluations.get(db, found)
+    # The newest attempt is chosen here: to have them in order SQLite would go through all of the run's evaluations.
+    query = select(table.c.attempt, table.c.id).where(*_closed(run_id, ""), table.c.step == step)
+    found = max(db.execute(query), key=lambda row: row.attempt, default=None)
+    return None if found is None else evaluations.get(db, found.id)
 
 
 def newest(db: Connection, run_id: str) -> Evaluation | None:

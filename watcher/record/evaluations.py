@@ -192,15 +192,6 @@ def judged(db: Connection, run_id: str) -> list[Evaluation]:
     return _with_metrics(db, list(db.execute(query)))
 
 
-def newest_judged(db: Connection, run_id: str) -> tuple[int, Evaluation | None]:
-    """Give how many evaluations rules see of a run, and the last of them with its metrics."""
-    seen = _closed_main(run_id)
-    number = db.execute(select(func.count()).select_from(evaluations).where(*seen)).scalar_one()
-    order = (evaluations.c.step.desc(), evaluations.c.attempt.desc())
-    rows = list(db.execute(select(evaluations).where(*seen).order_by(*order).limit(1)))
-    return number, (_with_metrics(db, rows)[0] if rows else None)
-
-
 def of_attempt(db: Connection, run_id: str, attempt: int, step: int) -> Evaluation | None:
     """Give a run's closed evaluation of the main variant at a step of an attempt; one without metrics."""
     same = (evaluations.c.attempt == attempt, evaluations.c.step == step)

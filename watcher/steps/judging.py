@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -10,7 +11,8 @@ from sqlalchemy import Connection
 
 from watcher.judge import BLIND, Point, Rule, Silent, State, advance, replay
 from watcher.nouns import Evaluation, Run, Verdict
-from watcher.record import evaluations, judgements
+from watcher.record import evaluations, judgements, seen
+from watcher.record.seen import Extent
 from watcher.steps.acting import Checkpoints
 from watcher.steps.beside import Stored, point
 from watcher.steps.deciding import Case, Deciding
@@ -36,21 +38,17 @@ class Judging:
 
         Where the evaluation only follows on those before, these are not read again.
         """
-        rules = [rule for rule in self._rules if rule.matches(run)]
-        if closed.variant or not rules:
+        history = None if closed.variant or not self._rules else _history(db, run, closed)
+        if history is None:
             return
-        number, newest = evaluations.newest_judged(db, run.id)
-        if newest is None:
-            return
-        history = _History(db, run, number, newest, closed)
         stored, decided = judgements.states_of(db, run.id), judgements.open_of(db, run.id)
-        states: dict[Key, dict[str, Any]] = {}
-        for rule in rules:
+        states = self._left_behind(run, stored)
+        for rule in (rule for rule in self._rules if rule.matches(run)):
             known = stored.get((rule.name, rule.hash), {})
-            state, verdict = history.judged(rule, known)
-            case = Case(run, rule, state, verdict, newest)
+            judged = history.judged(rule, known)
+            case = Case(run, rule, judged.state, judged.verdict, history.newest)
             told = self._deciding.complain(db, case, now, told=known.get("told", False))
-            states[rule.name, rule.hash] = as_stored(rule, state, number, history.base(rule), told=told)
+            states[rule.name, rule.hash] = history.stored(rule, judged, told=told)
             self._deciding.announce(db, case, decided.get(rule.name), now)
         judgements.keep_states(db, run.id, states, now)
 
@@ -59,59 +57,87 @@ class Judging:
 
         What a rule fired for may be over by it; what it would fire for now, only a new evaluation that says so begins.
         """
-        number, newest = evaluations.newest_judged(db, run.id)
-        if newest is None:
+        history = _history(db, run)
+        if history is None:
             return
-        history = _History(db, run, number, newest, newest)
         stored, decided = judgements.states_of(db, run.id), judgements.open_of(db, run.id)
-        states: dict[Key, dict[str, Any]] = {}
+        states = self._left_behind(run, stored)
         for rule in (rule for rule in self._rules if rule.matches(run)):
             known = stored.get((rule.name, rule.hash), {})
-            state, _ = history.replayed(rule)
-            told = known.get("told", False) and state.unknowns > 0
-            states[rule.name, rule.hash] = as_stored(rule, state, number, history.base(rule), told=told)
-            if rule.name in decided and state.state != "firing":
-                self._deciding.resolve(db, run, rule, state, decided[rule.name].id, now)
+            judged = history.replayed(rule)
+            told = known.get("told", False) and judged.state.unknowns > 0
+            states[rule.name, rule.hash] = history.stored(rule, judged, told=told)
+            if rule.name in decided and judged.state.state != "firing":
+                self._deciding.resolve(db, run, rule, judged.state, decided[rule.name].id, now)
         judgements.keep_states(db, run.id, states, now)
+
+    def _left_behind(self, run: Run, stored: Mapping[Key, dict[str, Any]]) -> dict[Key, dict[str, Any]]:
+        """Give the states that may not be gone on with, should their rules be for this run again."""
+        others = [(rule.name, rule.hash) for rule in self._rules if not rule.matches(run)]
+        return {key: {**stored[key], "seen_all": None} for key in others if stored.get(key, {}).get("seen_all")}
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """Where a rule stands after the newest evaluation, and what it said of that."""
+
+    state: State
+    verdict: Verdict
+    points: int
+    """The evaluations that the state is made of."""
+
+
+def _history(db: Connection, run: Run, closed: Evaluation | None = None) -> _History | None:
+    """Give what rules see of a run; `closed` is what was closed just now."""
+    extent = seen.extent(db, run.id)
+    if extent is None:
+        return None
+    is_newest = closed is not None and closed.id == extent.newest
+    newest = closed if closed is not None and is_newest else evaluations.get(db, extent.newest)
+    return _History(db, newest, extent, follows=is_newest and newest.revision == 1)
 
 
 class _History:
     """One run's evaluations as rules see them; all of them are read only where a rule has to be replayed."""
 
-    def __init__(self, db: Connection, run: Run, number: int, newest: Evaluation, closed: Evaluation) -> None:
+    def __init__(self, db: Connection, newest: Evaluation, extent: Extent, *, follows: bool) -> None:
+        self.newest = newest
         self._db = db
-        self._run = run
-        self._number = number
-        self._newest = newest
+        self._extent = extent
         self._beside = Stored(db, newest)
-        self._follows = closed.id == newest.id and closed.revision == 1
+        self._follows = follows
 
-    def judged(self, rule: Rule, known: Mapping[str, Any]) -> tuple[State, Verdict]:
+    def judged(self, rule: Rule, known: Mapping[str, Any]) -> _Judged:
         """Move the stored state on by the newest evaluation where that is the same as a replay; else replay."""
-        same = known.get("points") == self._number - 1 and known.get("base", "") == self.base(rule)
-        if self._follows and same:
-            return advance(rule, State.from_json(known), self._point)
-        return self.replayed(rule)
+        same = known.get("seen_all") == self._extent.before and known.get("base", "") == self._base(rule)
+        if not (self._follows and same):
+            return self.replayed(rule)
+        return _Judged(*advance(rule, State.from_json(known), self._point), known["points"] + 1)
 
-    def replayed(self, rule: Rule) -> tuple[State, Verdict]:
+    def replayed(self, rule: Rule) -> _Judged:
         """Judge the whole history."""
         state, steps = replay(rule, self._points)
-        return state, steps[-1][2]
+        return _Judged(state, steps[-1][2], len(steps))
 
-    def base(self, rule: Rule) -> str:
+    def stored(self, rule: Rule, judged: _Judged, *, told: bool) -> dict[str, Any]:
+        """Give a state as it is kept."""
+        made_of = {"points": judged.points, "seen_all": self._extent.all, "base": self._base(rule)}
+        return as_stored(rule, judged.state, made_of, told=told)
+
+    def _base(self, rule: Rule) -> str:
         """Name what a rule compares all evaluations with; with another baseline all of them are judged anew."""
         return self._beside.mark if rule.when.needs_baseline else ""
 
     @cached_property
     def _point(self) -> Point:
-        return point(self._db, self._newest, self._beside)
+        return point(self._db, self.newest, self._beside)
 
     @cached_property
     def _points(self) -> list[Point]:
-        return [point(self._db, one) for one in evaluations.judged(self._db, self._run.id)]
+        return [point(self._db, one) for one in evaluations.judged(self._db, self.newest.run_id)]
 
 
-def as_stored(rule: Rule, state: State, points: int | list[int], base: str, *, told: bool) -> dict[str, Any]:
-    """Give a state as it is kept; `points` tells what it is made of: how many evaluations, or up to which window."""
-    more = {"points": points, "base": base, "severity": rule.severity, "blind": state.unknowns >= BLIND, "told": told}
-    return {**state.to_json(), **more}
+def as_stored(rule: Rule, state: State, made_of: Mapping[str, Any], *, told: bool) -> dict[str, Any]:
+    """Give a state as it is kept, beside what it is made of."""
+    shown = {"severity": rule.severity, "blind": state.unknowns >= BLIND, "told": told}
+    return {**state.to_json(), **made_of, **shown}

@@ -88,7 +88,8 @@ class Windowing:
             state, verdict = past.judged(rule, before)
             case = Case(run, rule, state, verdict, past.place)
             told = self._deciding.complain(db, case, now, told=before.get("told", False))
-            states[rule.name, rule.hash] = as_stored(rule, state, _mark(past.place), past.base(rule), told=told)
+            made_of = {"seen_all": _mark(past.place), "base": past.base(rule)}
+            states[rule.name, rule.hash] = as_stored(rule, state, made_of, told=told)
             if before or rule.name in decided or past.place.history or past.is_fresh(now):
                 self._deciding.announce(db, case, decided.get(rule.name), now)
         judgements.keep_states(db, run.id, states, now)
@@ -114,7 +115,9 @@ class _Past:
 
     def judged(self, rule: Rule, known: Mapping[str, Any]) -> tuple[State, Verdict]:
         """Move the stored state on by the new windows where that is the same as a replay; else replay."""
-        same = self._last is not None and known.get("points") == self._last and known.get("base", "") == self.base(rule)
+        same = (
+            self._last is not None and known.get("seen_all") == self._last and known.get("base", "") == self.base(rule)
+        )
         state = State.from_json(known) if same else State()
         verdict = Verdict(rule.name, None, "")
         for one in self._found if same else self._all:
@@ -134,6 +137,6 @@ class _Past:
         return kept.of_run(self._db, self.run.id, self._clock)
 
 
-def _mark(place: Evaluation) -> list[int]:
+def _mark(place: Evaluation) -> str:
     """Name the last window that a state is made of."""
-    return [place.attempt, place.step]
+    return f"{place.attempt}:{place.step}"

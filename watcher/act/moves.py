@@ -1,0 +1,88 @@
+"""What all transitions of an action share: what they may look at, and the forms in which they end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from watcher.act.backend import Backend
+from watcher.act.caller import Caller
+from watcher.act.ties import Output
+from watcher.nouns import ActionState, Command
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What a transition may look at."""
+
+    output: Output
+    backend: Backend
+    now: float
+    ask: Caller
+
+
+class Frozen(Protocol):
+    """Who a run was when an action was planned, as a way has identified it."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Give it for the store."""
+
+
+class Way(Protocol):
+    """How a family of backends stops a run: whom it identifies, what it does, and when that is proved."""
+
+    def plan(self, command: Command, world: World) -> tuple[Frozen, str]:
+        """Identify the run; gives its identity, and names it for people.
+
+        Raises:
+            NoProcessError: nothing that runs is the run.
+            ActError: it cannot be told, or must not be touched.
+
+        """
+
+    def is_gone(self, command: Command, world: World) -> bool:
+        """Tell whether the run that was identified has ended by itself."""
+
+    def begin(self, command: Command, world: World, noted: Mapping[str, Any]) -> Command:
+        """Look once more who it is, right before anything is done, and store that beside what is `noted`."""
+
+    def attempt(self, command: Command, world: World) -> Command:
+        """Do it; a daemon that ended in this very state may have done so already, and comes here again."""
+
+    def verify(self, command: Command, world: World) -> Command:
+        """Wait until it is proved, do more where that is allowed, or say that it failed."""
+
+
+def to(
+    command: Command,
+    state: ActionState,
+    world: World,
+    proof: str = "",
+    identity: Frozen | None = None,
+    progress: Mapping[str, Any] | None = None,
+) -> Command:
+    """Give the command in its next state; identity and progress stay as they are where none is given."""
+    return replace(
+        command,
+        state=state,
+        changed_at=world.now,
+        proof=proof,
+        identity=command.identity if identity is None else identity.to_json(),
+        progress=command.progress if progress is None else dict(progress),
+    )
+
+
+def vetoed(command: Command, world: World, why: str) -> Command:
+    """Cancel; where only the folder is away, the decision may be taken again once it is back."""
+    is_away = not world.output.folder.is_dir()
+    progress = {**command.progress, "withdrawn": True} if is_away else command.progress
+    return to(command, "cancelled", world, why, progress=progress)
+
+
+def proved(command: Command, world: World, gone: str, identity: Frozen) -> Command:
+    """Say beside the proof which checkpoint survives, and what is lost."""
+    left = world.ask.kept
+    waited = f"There was {command.progress['lost']}. " if "lost" in command.progress else ""
+    progress = {**command.progress, "kept": left.facts}
+    return to(command, "verified", world, f"{gone}. {waited}{left.survives()}", identity, progress)
