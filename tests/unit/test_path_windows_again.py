@@ -77,3 +77,12 @@ def test_what_a_run_logged_while_its_folder_was_away_is_judged_once_it_is_back(m
     world.log((60, math.nan))
     world.go(SELDOM)
     assert world.firings() == [("broken", 1, 60)]
+
+
+def test_a_step_that_no_window_can_end_at_is_judged_all_the_same(make: Make) -> None:
+    world = make()
+    world.log((2**63 - 3, math.nan))
+    world.go(SELDOM)
+    world.log((2**63 - 2, 0.5), (2**63 - 1, 0.5))
+    world.go(SELDOM)
+    assert world.firings() == [("broken", 1, 2**63 - 3)]
