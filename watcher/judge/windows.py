@@ -15,6 +15,10 @@ from typing import Protocol
 from watcher.nouns import Clock, Window
 
 
+LAST = 2**63 - 2
+"""The last step at which a window can end: a store of 64 bits has to hold the one after it as well."""
+
+
 class Logged(Protocol):
     """A number that a trainer has logged."""
 
@@ -44,9 +48,9 @@ def windows(
     that is not logged any more, or never was, must not keep the others from being judged. A number that is not finite
     ends its window, and those before it.
     """
-    found = _grouped((one for one in logged if one.step >= begin), clock)
+    found = _grouped((one for one in logged if begin <= one.step <= LAST), clock)
     last = _last(found, clock)
-    made = [_window(found[number], (number + 1) * clock.every) for number in sorted(found) if number <= last]
+    made = [_window(found[one], min((one + 1) * clock.every, LAST)) for one in sorted(found) if one <= last]
     # By its end: an attempt that begins within it makes another window of what a former one had been made of.
     return [replace(one, attempt=attempt_at(one.end)) for one in made]
 

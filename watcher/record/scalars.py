@@ -93,8 +93,9 @@ def went_back(db: Connection, run_id: str, path: Path, began: float | None, entr
 
     Certain is a loss at a lower step that was logged later into the same file, and one at no higher step in a file
     that was begun (wall time) after all other losses were logged. What several processes log side by side is neither.
+    One at step 0 says nothing by itself: the next one tells whether the training has begun again.
     """
-    losses = [one for one in entries if isinstance(one, Number) and one.name == LOSS]
+    losses = [one for one in entries if isinstance(one, Number) and one.name == LOSS and one.step > 0]
     top, last, is_same = _reached(db, run_id, path) if losses else (-1, 0.0, False)
     if not is_same and (began is None or began <= last):
         top = -1
@@ -109,7 +110,7 @@ def went_back(db: Connection, run_id: str, path: Path, began: float | None, entr
 def _reached(db: Connection, run_id: str, path: Path) -> tuple[int, float, bool]:
     """Give the highest step of the losses in a file and when the last was logged, else of those in all others."""
     query = select(func.max(scalars.c.step), func.max(scalars.c.at))
-    mine = (scalars.c.run_id == run_id, scalars.c.name == LOSS)
+    mine = (scalars.c.run_id == run_id, scalars.c.name == LOSS, scalars.c.step > 0)
     file = select(scalar_files.c.id).where(scalar_files.c.run_id == run_id, scalar_files.c.path == str(path))
     for more, is_same in (((scalars.c.file_id.in_(file),), True), ((), False)):
         step, at = db.execute(query.where(*mine, *more)).one()

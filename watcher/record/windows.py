@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row, Select, func, insert, select, update
 
 from watcher.nouns import Clock, Window
 from watcher.record.number_tables import windows
+from watcher.record.tables import runs
 
 _ORDER = (windows.c.end_step, windows.c.attempt, windows.c.name)
 
@@ -53,7 +54,8 @@ def of_run(db: Connection, run_id: str, clock: Clock, *, replaced: bool = False)
 
 def judged_runs(db: Connection) -> set[str]:
     """Give the ids of the runs that have a window."""
-    return set(db.execute(select(windows.c.run_id).distinct()).scalars())
+    has_one = select(windows.c.run_id).where(windows.c.run_id == runs.c.id).exists()  # of each, no more is read
+    return set(db.execute(select(runs.c.id).where(has_one)).scalars())
 
 
 def supersede(db: Connection, run_id: str, step: int) -> None:

@@ -49,6 +49,8 @@ class Windowing:
 
     def advance(self, now: float) -> None:
         """Judge the windows that are over."""
+        watched = {run.id for run in self._watched() if run.state == "active"}
+        self._seen = {run_id: seen for run_id, seen in self._seen.items() if run_id in watched}  # others count anew
         for run in self._due():
             seen = self._news(run)
             self._judge(run, now)
@@ -88,7 +90,7 @@ class Windowing:
             told = self._deciding.complain(db, case, now, told=before.get("told", False))
             made_of = {"seen_all": _mark(past.place), "base": past.base(rule)}
             states[rule.name, rule.hash] = as_stored(rule, state, made_of, told=told)
-            if rule.name in decided or past.place.history or not past.is_stale(now):
+            if before or rule.name in decided or past.place.history or past.is_fresh(now):
                 self._deciding.announce(db, case, decided.get(rule.name), now)
         judgements.keep_states(db, run.id, states, now)
 
@@ -126,9 +128,9 @@ class _Past:
         """Name what a rule compares all windows with; with another baseline all of them are judged anew."""
         return self._beside.mark if rule.when.needs_baseline else ""
 
-    def is_stale(self, now: float) -> bool:
-        """Tell whether all of it is a past that rules have not seen before: it begins nothing."""
-        return self._last is None and now - self.place.last_at > FRESH
+    def is_fresh(self, now: float) -> bool:
+        """Tell whether it is no mere past, which would begin nothing by a rule that sees it for the first time."""
+        return now - self.place.last_at <= FRESH
 
     @cached_property
     def _all(self) -> list[Window]:
