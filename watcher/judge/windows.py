@@ -14,7 +14,6 @@ from typing import Protocol
 
 from watcher.nouns import Clock, Window
 
-
 LAST = 2**63 - 2
 """The last step at which a window can end: a store of 64 bits has to hold the one after it as well."""
 
