@@ -11,6 +11,7 @@ from typing import Any
 from tests.unit.test_path_windows import Make, make
 from tests.windowed import BROKEN, HIGH, Windowed
 from watcher.steps.numbers import SELDOM
+from watcher.steps.windows import LEFT_OUT
 
 __all__ = ["make"]
 AT_ONCE: dict[str, Any] = {**HIGH, "for": "1 evaluation"}
@@ -86,3 +87,34 @@ def test_a_step_that_no_window_can_end_at_is_judged_all_the_same(make: Make) -> 
     world.log((2**63 - 2, 0.5), (2**63 - 1, 0.5))
     world.go(SELDOM)
     assert world.firings() == [("broken", 1, 2**63 - 3)]
+
+
+NORM: dict[str, Any] = {"name": "norm", "when": "trainer/raw/norm > 2", "then": ["alert", "stop"]}
+
+
+def test_a_metric_that_is_never_logged_is_missed_and_said(make: Make) -> None:
+    world = make(NORM, {**NORM, "name": "fires", "on_missing": "fire", "then": "alert"})
+    world.train(*[0.5] * 14)
+    assert world.state(NORM)["reason"] == "trainer/raw/norm is missing"
+    assert ("protection", "run: norm cannot judge") not in world.notices()
+    world.train(0.5)
+    assert world.notices().count(("protection", "run: norm cannot judge")) == 1
+    assert world.firings() == [("fires", 1, 100)]
+    world.restart()
+    world.train(*[0.5] * 1000)  # more of the same says no more
+    assert len(world.seen()) == 3 + 3
+    assert world.notices().count(("protection", "run: norm cannot judge")) == 1
+
+
+def test_a_metric_that_is_logged_at_last_is_judged_and_one_that_is_left_out_for_long_is_missed(make: Make) -> None:
+    world = make(NORM)
+    world.train(*[0.5] * 5)
+    assert [step for _, step, *_ in world.seen()] == [50]
+    world.log((60, 0.5), (100, 0.5), norm=3.0)
+    world.go(SELDOM)
+    assert (world.state(NORM)["state"], world.firings()) == ("firing", [("norm", 1, 100)])
+    world.step = 100
+    world.train(*[0.5] * 5 * LEFT_OUT)
+    assert [step for _, step, *_ in world.seen()] == [50, 100]
+    world.train(*[0.5] * 5)
+    assert (world.state(NORM)["unknowns"], world.state(NORM)["reason"]) == (1, "trainer/raw/norm is missing")

@@ -121,7 +121,7 @@ def test_an_emptied_folder_that_begins_again_is_a_new_attempt(store: Store) -> N
     add(store, sample(100), sample(200), sample(300))
     close_all(store)
     with store.change("again") as db:
-        samples.start_over(db, "r", 50, 3000.0)
+        samples.start_over(db, "r", 50, 3000.0, 2500.0)
     add(store, sample(50), sample(150))
     assert [one for one in states(store) if one[2] != "superseded"] == [(2, 50, "open"), (2, 150, "open")]
 
@@ -130,7 +130,7 @@ def test_an_emptied_folder_that_goes_on_from_its_last_step_is_the_same_attempt(s
     add(store, sample(100))
     close_all(store)
     with store.change("on") as db:
-        samples.start_over(db, "r", 200, 3000.0)
+        samples.start_over(db, "r", 200, 3000.0, 2500.0)
     add(store, sample(200))
     assert states(store) == [(1, 100, "closed"), (1, 200, "open")]
 

@@ -15,7 +15,7 @@ from watcher.judge.points import Beside, Mark, Pairs, Point, Reference
 from watcher.judge.schema import Rule, RuleFile
 from watcher.judge.spans import ASpan, Span
 from watcher.judge.state import BLIND, State, advance, is_blind, replay
-from watcher.judge.windows import Logged, windows
+from watcher.judge.windows import Logged, windows, without
 from watcher.judge.written import rule_from, rule_text, written
 
 __all__ = [
@@ -55,5 +55,6 @@ __all__ = [
     "rule_text",
     "unknown_metric",
     "windows",
+    "without",
     "written",
 ]

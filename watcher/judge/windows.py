@@ -14,6 +14,8 @@ from typing import Protocol
 
 from watcher.nouns import Clock, Window
 
+FEW = 3
+"""So many windows without a number say that there is none."""
 LAST = 2**63 - 2
 """The last step at which a window can end: a store of 64 bits has to hold the one after it as well."""
 
@@ -52,6 +54,17 @@ def windows(
     made = [_window(found[one], min((one + 1) * clock.every, LAST)) for one in sorted(found) if one <= last]
     # By its end: an attempt that begins within it makes another window of what a former one had been made of.
     return [replace(one, attempt=attempt_at(one.end)) for one in made]
+
+
+def without(step: int, at: float, clock: Clock, begin: int, attempt_at: Callable[[int], int]) -> list[Window]:
+    """Give the windows from a step on that are over by a step, with nothing in them, where a run logs other metrics.
+
+    `at` is the wall time of that step. Of many only the last `FEW`: they say no more than that there is nothing.
+    """
+    last = min(step, LAST) // clock.every
+    first = max(last - FEW, -(-max(0, begin - 1) // clock.every))
+    ends = [(number + 1) * clock.every for number in range(first, last)]
+    return [Window(attempt_at(end), end, end, at, at, {}) for end in ends]
 
 
 Found = Mapping[str, Sequence[Logged]]

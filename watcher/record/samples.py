@@ -75,12 +75,15 @@ def _what(known: Row[Any], sample: Sample) -> str:
     return f"{sample.path.name} was replaced by a different image"
 
 
-def start_over(db: Connection, run_id: str, step: int, now: float) -> None:
-    """Begin a new attempt at a step when every image known of a run is gone, unless it only goes on from there."""
+def start_over(db: Connection, run_id: str, step: int, now: float, began: float) -> None:
+    """Begin a new attempt at a step when every image known of a run is gone, unless it only goes on from there.
+
+    `began` is the wall time of the oldest image that is there now.
+    """
     newest = db.execute(select(func.max(evaluation_table.c.step)).where(evaluation_table.c.run_id == run_id)).scalar()
     if newest is None or step > newest:
         return
-    attempts.begin(db, run_id, step, f"its folder was emptied and begins again at step {step}", now, now)
+    attempts.begin(db, run_id, step, f"its folder was emptied and begins again at step {step}", now, min(began, now))
 
 
 def went_back(db: Connection, run_id: str, step: int, at: float, now: float) -> bool:

@@ -238,6 +238,13 @@ def since(db: Connection, run_id: str, step: int, names: Collection[str]) -> lis
     return [Number(row.name, row.step, _value(row.value), row.at) for row in rows]
 
 
+def furthest(db: Connection, run_id: str) -> Number | None:
+    """Give the number at the highest step that a run has come to, whichever its name; None where there is none."""
+    query = select(scalars).where(scalars.c.run_id == run_id).order_by(scalars.c.step.desc(), scalars.c.at.desc())
+    row = db.execute(query.limit(1)).one_or_none()
+    return None if row is None else Number(row.name, row.step, _value(row.value), row.at)
+
+
 def newest_at(db: Connection, run_id: str) -> float:
     """Give the wall time at which a run's newest number was logged; 0 where none was."""
     found = db.execute(select(func.max(scalars.c.at)).where(scalars.c.run_id == run_id)).scalar()

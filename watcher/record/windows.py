@@ -13,6 +13,8 @@ from watcher.nouns import Clock, Window
 from watcher.record.number_tables import windows
 from watcher.record.tables import runs
 
+NOTHING = {"": math.nan}
+"""Stands for the values of a window that has none."""
 _ORDER = (windows.c.end_step, windows.c.attempt, windows.c.name)
 
 
@@ -31,7 +33,7 @@ def keep(db: Connection, run_id: str, clock: Clock, found: Iterable[Window]) -> 
             "last_at": one.last_at,
         }
         for one in found
-        for name, value in one.values.items()
+        for name, value in (one.values or NOTHING).items()
     ]
     if rows:
         db.execute(insert(windows), rows)
@@ -77,5 +79,5 @@ def _read(db: Connection, query: Select[Any]) -> list[Window]:
 
 def _window(rows: list[Row[Any]]) -> Window:
     first = rows[0]
-    values = {row.name: math.nan if row.value is None else row.value for row in rows}
+    values = {row.name: math.nan if row.value is None else row.value for row in rows if row.name}
     return Window(first.attempt, first.end_step, first.step, first.first_at, first.last_at, values)

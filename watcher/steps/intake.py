@@ -221,7 +221,9 @@ class Intake:
     def _keep(self, watched: Watched, look: Look, now: float) -> None:
         with self._store.change("take in samples") as db:
             if look.emptied:
-                samples.start_over(db, watched.run.id, min(file.facts.step for file, _ in look.whole), now)
+                step = min(file.facts.step for file, _ in look.whole)
+                began = min(file.mtime_ns for file, _ in look.whole) / 1e9
+                samples.start_over(db, watched.run.id, step, now, began)
             for file, outcome in look.whole:
                 place, layout = watched.found.place, watched.layout
                 for sample in samples_of(watched.run, place, layout, file, outcome, look.prompts):

@@ -16,7 +16,7 @@ from watcher.record.store import Store
 from watcher.steps.beside import Stored, point
 from watcher.steps.deciding import Case, Deciding
 from watcher.steps.judging import as_stored
-from watcher.steps.windows import over, place
+from watcher.steps.windows import missed, over, place
 
 FRESH = 600.0
 """Seconds for which the newest window of a past that a rule has not seen before may begin something."""
@@ -69,7 +69,7 @@ class Windowing:
         for clock in dict.fromkeys(clock for _, clock in mine):
             with self._store.read() as db:
                 last = kept.newest(db, run.id, clock)
-                found = over(db, run, clock, last)
+                found = over(db, run, clock, last) or missed(db, run, clock, last)
             if not found:
                 continue
             with self._store.change("windows") as db:

@@ -7,11 +7,14 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from watcher.judge import windows
+from watcher.judge import windows, without
 from watcher.nouns import Clock, Evaluation, Run, Window
 from watcher.record import runs, scalars
 from watcher.record import windows as kept
 from watcher.record.scalars import Number
+
+LEFT_OUT = 100
+"""So many windows a metric may be left out of before it is missed, once it was logged."""
 
 
 def over(db: Connection, run: Run, clock: Clock, last: Window | None) -> list[Window]:
@@ -20,6 +23,22 @@ def over(db: Connection, run: Run, clock: Clock, last: Window | None) -> list[Wi
     attempts = _Attempts(runs.attempts_of(db, run.id))
     logged = (one for one in scalars.since(db, run.id, begin, clock.names) if attempts.holds(one))
     return windows(logged, clock, begin, attempts.at)
+
+
+def missed(db: Connection, run: Run, clock: Clock, last: Window | None) -> list[Window]:
+    """Give the windows after the last one in which a run has logged other metrics, and none of a clock's.
+
+    Of metrics that it has never logged; and of those that it has not for `LEFT_OUT` windows: some are only logged now
+    and then, and are not missed between.
+    """
+    if last is None or not last.values:
+        begin = 0 if last is None else last.end + 1
+    else:
+        begin = last.end + LEFT_OUT * clock.every + 1
+    newest = scalars.furthest(db, run.id)
+    if newest is None or scalars.since(db, run.id, 0 if last is None else last.end + 1, clock.names):
+        return []
+    return without(newest.step, newest.at, clock, begin, _Attempts(runs.attempts_of(db, run.id)).at)
 
 
 def judged(db: Connection, run: Run, clock: Clock) -> list[Window]:
