@@ -82,7 +82,7 @@ class Training:
                 group["lr"] = 0.1 * 0.99**self.done
         used = [float(group["lr"]) for group in self.optimizer.param_groups]
         self.model(torch.ones(2, 4)).sum().backward()
-        self.optimizer.step()
+        self.walk()
         self.optimizer.zero_grad()
         if isinstance(self.scheduler, lrs.ReduceLROnPlateau):
             self.scheduler.step(1.0)
@@ -90,6 +90,13 @@ class Training:
             self.scheduler.step()
         self.done += 1
         return used
+
+    def walk(self) -> None:
+        try:
+            self.optimizer.step()
+        except SystemExit:
+            if not self.given.get("stubborn"):
+                raise
 
 
 def main() -> None:
