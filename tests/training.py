@@ -54,6 +54,8 @@ class Training:
         options = {"momentum": 0.9} if kind is torch.optim.SGD else {}
         self.optimizer = kind(groups, lr=rate, **options, **given.get("options", {}))
         self.done = 0
+        self.used: list[float] = []
+        self.optimizer.register_step_pre_hook(self.see)
         if given.get("load") and given.get("scheduler_last"):
             self.load()
         self.scheduler = SCHEDULERS[given.get("scheduler", "none")](self.optimizer)
@@ -80,7 +82,6 @@ class Training:
         if self.given.get("own"):
             for group in self.optimizer.param_groups:
                 group["lr"] = 0.1 * 0.99**self.done
-        used = [float(group["lr"]) for group in self.optimizer.param_groups]
         self.model(torch.ones(2, 4)).sum().backward()
         self.walk()
         self.optimizer.zero_grad()
@@ -89,7 +90,11 @@ class Training:
         elif self.scheduler:
             self.scheduler.step()
         self.done += 1
-        return used
+        return self.used
+
+    def see(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
+        """Note the rates at the last moment before they are used."""
+        self.used = [float(group["lr"]) for group in optimizer.param_groups]
 
     def walk(self) -> None:
         try:
