@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any, Callable, Sequence
+
+TYPE_CHECKING = False  # that of typing would have to be imported, which takes longer than all the rest
+if TYPE_CHECKING:
+    from typing import Any, Callable, Sequence
 
 OPTIMIZERS = "torch.optim.optimizer"
 SCHEDULERS = "torch.optim.lr_scheduler"
