@@ -26,6 +26,7 @@ BENCHMARKS = (
     "status",
     "scan",
     "judging",
+    "control_hook",
     "false_alarms",
     "false_stops",
 )

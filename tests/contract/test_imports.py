@@ -42,6 +42,7 @@ MAY_USE: dict[str, set[str]] = {
     "byhand": {"config", "places", "steps", "view"} | ROOMS | BASE,
     "demo": BASE,
     "doctor": {"config", "places", "steps", "view"} | ROOMS | BASE,
+    "control": set(),
     "cli": {
         "byhand",
         "config",

@@ -1,0 +1,1 @@
+"""Control of a training from inside its own process: the protocol's files, and the hook that obeys them."""

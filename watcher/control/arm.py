@@ -1,0 +1,85 @@
+"""Wait in this process for torch, at almost no cost, and hand it to the hook once it is there.
+
+Every Python process of a launch comes by here when it starts, so nothing is imported before torch is.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+TYPE_CHECKING = False  # that of typing would have to be imported, which takes longer than all the rest
+if TYPE_CHECKING:
+    from typing import Any, Callable, Sequence
+
+OPTIMIZERS = "torch.optim.optimizer"
+SCHEDULERS = "torch.optim.lr_scheduler"
+
+
+def arm() -> None:
+    """Arm this process, if it belongs to a launch under control; never raises, and imports nothing."""
+    if not os.environ.get("WATCHER_CONTROL_DIR") or not os.environ.get("WATCHER_LAUNCH"):
+        return
+    try:
+        if not any(type(finder).__name__ == Finder.__name__ for finder in sys.meta_path):
+            _arm({OPTIMIZERS: _optimizers, SCHEDULERS: _schedulers})
+    except Exception as error:  # noqa: BLE001 - a failing watcher never hurts the trainer
+        _failed("arm", error)
+
+
+def _arm(waiting: dict[str, Callable[[Any], None]]) -> None:
+    there = [name for name in waiting if name in sys.modules]
+    for name in there:
+        waiting.pop(name)(sys.modules[name])
+    sys.meta_path.insert(0, Finder(waiting))
+
+
+class Finder:
+    """Finds nothing by itself; has the modules that are waited for seen right after they were run."""
+
+    def __init__(self, waiting: dict[str, Callable[[Any], None]]) -> None:
+        self.waiting = waiting
+
+    def find_spec(self, name: str, path: Sequence[str] | None = None, target: Any = None) -> Any:
+        """Give the module's own spec, as the other finders have it, with a loader that reports."""
+        then = self.waiting.pop(name, None)
+        return then and _reporting(self._spec(name, path, target), then)
+
+    def _spec(self, name: str, path: Sequence[str] | None, target: Any) -> Any:
+        others = [finder for finder in sys.meta_path if finder is not self and hasattr(finder, "find_spec")]
+        return next(filter(None, (finder.find_spec(name, path, target) for finder in others)), None)
+
+
+def _reporting(spec: Any, then: Callable[[Any], None]) -> Any:
+    """Have the spec's own loader, which is this module's alone, tell when it is done; its type stays what it is."""
+    execute = getattr(getattr(spec, "loader", None), "exec_module", None)
+    if execute is None:
+        return spec
+
+    def exec_module(module: Any) -> None:
+        execute(module)
+        try:
+            then(module)
+        except Exception as error:  # noqa: BLE001 - a failing watcher never hurts the trainer
+            _failed(module.__name__, error)
+
+    spec.loader.exec_module = exec_module
+    return spec
+
+
+def _optimizers(module: Any) -> None:
+    from . import hook
+
+    hook.attend(module)
+
+
+def _schedulers(module: Any) -> None:
+    from . import schedulers
+
+    schedulers.register(module)
+
+
+def _failed(where: str, error: Exception) -> None:
+    from . import log
+
+    log.say(os.environ["WATCHER_CONTROL_DIR"], f"not armed: {where}: {error!r}")

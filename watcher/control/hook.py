@@ -1,0 +1,237 @@
+"""The hook in the training's own steps: reads a variable, and acts only when there is an order.
+
+It is registered for all optimizers of the process as soon as torch is there. A process that never steps one starts no
+thread and touches no file.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+import time
+import weakref
+from typing import Any
+
+from . import protocol, rates, refusals, saving, schedulers
+from .change import RefusedError
+from .files import Files
+from .orders import EXIT_STATUS, Order
+from .steering import Steering
+
+PATIENCE = 2.0
+"""Seconds that the very first step waits at most for the run's record, and the process's end for the last words."""
+
+
+class Hook:
+    """What a training process is told, and what it does about it."""
+
+    def __init__(self, folder: str, launch_id: str) -> None:
+        self.folder, self.launch_id = folder, launch_id
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin anew, as a forked child has to: the parent's thread and claim are not its own."""
+        self.files = Files(self.folder, self.launch_id, self)
+        self.steps: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
+        self.lock = threading.Lock()
+        self.order: Order | None = None
+        self.steering: Steering | None = None
+        self.exiting: Order | None = None
+        self.step, self.stepped_at, self.met = 0, 0.0, 0
+        self.factor, self.made = 1.0, 0
+        self.adopted = self.inert = False
+        self.known: list[weakref.ref[Any]] = []
+
+    def before(self, optimizer: Any, *_: Any) -> None:
+        """See an optimizer before it steps: what a resume lost is put in before the first step uses it."""
+        if self.inert:
+            return
+        try:
+            if optimizer not in self.steps:
+                self._meet(optimizer)
+            if not self.adopted:
+                self._adopt()
+            if self.factor < 1.0 and (self.made != schedulers.count or not rates.is_complete(optimizer, self.factor)):
+                self._catch_up()
+        except Exception as error:  # noqa: BLE001 - a failing watcher never hurts the trainer
+            self._fail(error)
+
+    def after(self, optimizer: Any, *_: Any) -> None:
+        """Count a step, and obey what there is to obey.
+
+        Raises:
+            SystemExit: the training is to stop here.
+        """
+        if self.inert:
+            return
+        steps = self.steps.get(optimizer, 0) + 1
+        self.steps[optimizer] = steps
+        self.step = max(self.step, steps)
+        self.stepped_at = time.monotonic()
+        if self.order is not None:
+            try:
+                self._turn(self.order, optimizer)
+            except Exception as error:  # noqa: BLE001 - a failing watcher never hurts the trainer
+                self._close("failed", error=repr(error))
+
+    def _meet(self, optimizer: Any) -> None:
+        self.steps[optimizer] = 0
+        self.known = [one for one in self.known if one() is not None] + [weakref.ref(optimizer)]
+        if self.files.ident is None:
+            self.files.start()
+            atexit.register(self.end)
+            self.files.ready.wait(PATIENCE)
+
+    def _adopt(self) -> None:
+        """Take over what was done to this run before, once the thread has read it."""
+        if not self.files.ready.is_set():
+            return
+        self.adopted, self.inert = True, not self.files.ours
+        found = self.files.record.get("factor", 1.0)
+        if not self.inert and isinstance(found, float) and 0 < found < 1:
+            self.factor = found
+
+    def _catch_up(self) -> None:
+        """Put the change in wherever it is missing: after a resume, in what was made or loaded since."""
+        self.made = schedulers.count
+        try:
+            refusals.refuse_rates(self.optimizers())
+            before, self.factor = self.factor, min(self.factor, rates.smallest(self.optimizers()))
+            rates.planned(self.optimizers(), self.factor).assign()
+            log_line = f"rates brought to {self.factor:g} of the trainer's own, as ordered before (was {before:g})"
+        except RefusedError as error:
+            log_line, self.factor = f"the rate ordered before is not put in: {error}", 1.0
+        self.files.note(log_line)
+
+    def _fail(self, error: Exception) -> None:
+        self.factor = 1.0
+        self.files.note(f"before a step: {error!r}")
+
+    def optimizers(self) -> list[Any]:
+        """Give the optimizers that have stepped, or are about to, and are still there."""
+        return [one for one in (ref() for ref in self.known) if one is not None]
+
+    def take_back(self, number: int) -> bool:
+        """Withdraw an order that is not begun; tells whether that succeeded."""
+        with self.lock:
+            order = self.order
+            if order is None or order.id != number or order.state != "received":
+                return False
+            self.order = None
+            return True
+
+    def _turn(self, order: Order, optimizer: Any) -> None:
+        if self.exiting is not None:
+            self.exiting = None
+            self._close("failed", error="the training caught SystemExit and goes on")
+        elif self.steering is not None:
+            state = self.steering.step(optimizer)
+            if state:
+                self._steered(self.steering, state)
+        elif self._begin(order):
+            try:
+                getattr(self, f"_{order.kind}")(order, optimizer)
+            except RefusedError as error:
+                self._close("refused", error=str(error))
+
+    def _begin(self, order: Order) -> bool:
+        with self.lock:
+            if self.order is not order:
+                return False
+            order.state = "prepared"
+            return True
+
+    def _say(self, order: Order, state: str) -> None:
+        order.state = state
+        self.files.tell(order.id, state, order.details)
+
+    def _close(self, state: str, **details: Any) -> None:
+        order, self.order, self.steering = self.order, None, None
+        if order is not None:
+            order.details.update(details)
+            self._say(order, state)
+
+    def _scale_lr(self, order: Order, optimizer: Any) -> None:
+        self.steering = Steering(order, self.optimizers(), optimizer, self.factor, self.files.record)
+        self.factor, self.made = self.steering.factor, schedulers.count
+        order.details.update(changed_after_step=self.step)
+        self._say(order, "prepared")
+
+    _set_lr = _scale_lr
+
+    def _steered(self, steering: Steering, state: str) -> None:
+        if state == "applied":
+            self.files.record = steering.recorded(self.step)
+            self.files.keep(protocol.RATES, self.files.record)
+        else:
+            self.factor = steering.before_factor
+        self._close(state)
+
+    def _checkpoint(self, order: Order, _: Any) -> None:
+        refusals.refuse_ranks()
+        self._save(order)
+        self._close("applied")
+
+    def _save(self, order: Order) -> None:
+        self._say(order, "saving")
+        order.details.update(checkpoint=saving.save(self.folder, order.id, self.step, self.optimizers()))
+        order.details.update(note=saving.NOTE)
+
+    def _stop(self, order: Order, _: Any) -> None:
+        refusals.refuse_exit()
+        if order.args.get("checkpoint"):
+            self._save(order)
+        status = order.args.get("status", EXIT_STATUS)
+        order.details.update(status=status)
+        self._say(order, "prepared")
+        self.exiting = order
+        raise SystemExit(status)
+
+    def end(self) -> None:
+        """Say the last words before the process ends."""
+        if os.getpid() != self.files.pid or not self.files.ours:
+            return
+        if self.exiting is not None:
+            self._close("applied")
+        elif self.steering is not None:
+            self._close("failed", error="the training ended before the new rate had held for two further steps")
+        else:
+            self._close("refused", error="the training ended before its next optimizer step")
+        self.files.end(PATIENCE)
+
+    def reading(self) -> protocol.Json:
+        """Give what a heartbeat tells: liveness by this process's clock, and the last step apart from it."""
+        now, each = time.monotonic(), [_about(one) for one in self.optimizers()]
+        since = now - self.stepped_at if self.step else None
+        last = None if since is None else time.time() - since
+        return {
+            "clock": now,
+            "step": self.step,
+            "last_step_at": last,
+            "seconds_since_step": since,
+            "optimizers": each,
+            "learning_rates": [rate for one in each for rate in one["learning_rates"]],
+            "factor": self.factor,
+        }
+
+
+def _about(optimizer: Any) -> protocol.Json:
+    shown = [_shown(group.get("lr")) for group in optimizer.param_groups]
+    return {"class": type(optimizer).__name__, "learning_rates": shown, "note": refusals.note(optimizer)}
+
+
+def _shown(value: Any) -> float | None:
+    """Read a rate from beside the training; one on a device is not, as that could disturb the capture of a graph."""
+    if value is None or getattr(getattr(value, "device", None), "type", "cpu") != "cpu":
+        return None
+    return float(value)
+
+
+def attend(module: Any) -> Hook:
+    """Register the hook for all optimizers of this process; `module` is `torch.optim.optimizer`."""
+    hook = Hook(os.environ[protocol.CONTROL_DIR], os.environ[protocol.LAUNCH_ID])
+    module.register_optimizer_step_pre_hook(hook.before)
+    module.register_optimizer_step_post_hook(hook.after)
+    os.register_at_fork(after_in_child=hook.forget)
+    return hook
