@@ -8,7 +8,7 @@ from typing import Any, Iterator, NamedTuple, Sequence
 
 from . import proc
 from .pack import SITE, is_packed
-from .protocol import CLAIM, LAUNCH, read_json, redact
+from .protocol import CLAIM, LAUNCH, LAUNCH_ID, read_json, redact
 from .record import ended_how
 
 CLAIMED = "claimed"
@@ -43,9 +43,7 @@ def armed(control: str) -> Reach:
     if launch.get("ended"):
         return Reach(NOT_ARMED, f"launch {launch['launch_id']} has ended: {ended_how(launch['ended'])}")
     if (launch["boot_id"], launch["pid_namespace"]) != (proc.boot_id(), proc.pid_namespace()):
-        return Reach(
-            UNKNOWN, f"it was launched on {launch['host']}, or in another container, and is not seen from here"
-        )
+        return Reach(UNKNOWN, f"it was launched on {launch['host']} or in another container, and is not seen from here")
     claim = read_json(os.path.join(control, CLAIM)) or {}
     if claim.get("launch_id") == launch["launch_id"]:
         return Reach(CLAIMED, f"process {claim.get('pid')} has stepped an optimizer under the hook")
@@ -73,7 +71,7 @@ def _by_processes(launch: dict[str, Any]) -> Reach:
 def members(launch: dict[str, Any]) -> Iterator[proc.Process]:
     """Give the living processes of a launch: those that bear its mark, wherever they are, and all below them."""
     known = {pid: one for pid, one in proc.everything().items() if one.state not in "ZX"}
-    found = {pid for pid in known if proc.environment(pid).get("WATCHER_LAUNCH") == launch["launch_id"]}
+    found = {pid for pid in known if proc.environment(pid).get(LAUNCH_ID) == launch["launch_id"]}
     if launch["pid"] in known and known[launch["pid"]].start == launch["start"]:
         found.add(launch["pid"])
     while below := {pid for pid, one in known.items() if one.parent in found} - found:
@@ -87,7 +85,7 @@ def prevented(pid: int, launch_id: str) -> str:
     if options:
         return f"it was started with -{options[0]}, which {_PREVENTS[options[0]]}"
     environment = proc.environment(pid)
-    if environment.get("WATCHER_LAUNCH") != launch_id:
+    if environment.get(LAUNCH_ID) != launch_id:
         return "its environment was cleared"
     version = _PYTHON.match(os.path.basename(proc.program(pid)))
     if version and version[1] and (int(version[1]), int(version[2])) < _OLDEST:

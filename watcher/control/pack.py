@@ -10,6 +10,8 @@ import os
 import shutil
 from typing import Iterator
 
+from .protocol import CONTROL_DIR, LAUNCH_ID
+
 PACKAGE = "_watcher_control_v1"
 """The copy's name, which nothing else has: the trainer may have another version of this package installed."""
 SITE = "sitecustomize.py"
@@ -39,7 +41,7 @@ def armed_environment(environment: dict[str, str], site: str, control: str, laun
     # Empty parts mean the working folder, but an empty variable means nothing: it must not become a part.
     kept = [part for part in parts.split(os.pathsep) if parts and not is_packed(part)]
     path = os.pathsep.join([site, *kept])
-    return {**environment, "PYTHONPATH": path, "WATCHER_CONTROL_DIR": control, "WATCHER_LAUNCH": launch_id}
+    return {**environment, "PYTHONPATH": path, CONTROL_DIR: control, LAUNCH_ID: launch_id}
 
 
 def is_packed(path: str) -> bool:
