@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
+import venv
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,10 +16,9 @@ from typing import Any
 import pytest
 
 from tests.commands import PATIENCE
-from tests.service.daemons import wait_for
 from tests.service.test_exec_alike import EXEC, PLAIN, said
 from watcher.control import proc
-from watcher.control.armed import Reach, armed, interpreter_options
+from watcher.control.armed import Reach, armed, interpreter_options, members
 
 WAITS = "import sys; print('up', flush=True); sys.stdin.read()"
 """A program that runs until its input ends."""
@@ -155,7 +154,6 @@ def test_a_training_is_armed_whatever_starts_it(tmp_path: Path, name: str) -> No
     (tmp_path / "script.sh").write_text(f"export A=1\n{sys.executable} train.py\necho more\n")
     with launched(tmp_path, *NESTED[name]) as process:
         assert process.said == ["True"]  # type: ignore[attr-defined]
-        assert armed(str(control(tmp_path if name != "exec" else tmp_path))).state == "armed" or name == "exec"
 
 
 @pytest.mark.slow
@@ -169,16 +167,9 @@ def test_a_training_is_armed_under_real_launchers(tmp_path: Path, launcher: list
 
 
 def test_another_environment_is_armed_with_nothing_installed_in_it(tmp_path: Path) -> None:
-    import venv
-
     venv.create(tmp_path / "venv", symlinks=True)
-    with launched(tmp_path, str(tmp_path / "venv" / "bin" / "python"), "-c", ARMED, PYTHONPATH="") as process:
+    with launched(tmp_path, str(tmp_path / "venv" / "bin" / "python"), "-c", ARMED) as process:
         assert process.said == ["True"]  # type: ignore[attr-defined]
-
-
-@pytest.fixture
-def watcher_path(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The launcher is found without PYTHONPATH."""
 
 
 def reach(folder: Path, *command: str) -> Reach:
@@ -246,7 +237,7 @@ def test_a_launch_is_told_from_its_beginning_to_its_end(tmp_path: Path) -> None:
 
 def test_a_program_that_is_no_python_is_not_armed(tmp_path: Path) -> None:
     found = reach(tmp_path, "sh", "-c", "echo up; cat; true")
-    assert (found.state, found.reason) == ("not armed", "none of its 2 processes is a Python program")
+    assert (found.state, found.reason) == ("not armed", "no Python program runs in it")
 
 
 def test_a_launch_of_another_machine_is_not_judged(tmp_path: Path) -> None:
@@ -257,17 +248,17 @@ def test_a_launch_of_another_machine_is_not_judged(tmp_path: Path) -> None:
     assert (found.state, "node7" in found.reason) == ("unknown", True)
 
 
-def test_a_training_that_outlives_its_launcher_is_found_by_its_mark(tmp_path: Path) -> None:
-    script = '"$@" & exec 0<&-; echo up'
-    with launched(
-        tmp_path, "setsid", "--wait", "bash", "-c", f"{sys.executable} -c '{WAITS}' <&0 & sleep 0; wait -n; true"
-    ):
-        found = recorded(tmp_path)
-        os.kill(found["pid"], signal.SIGKILL)
-        wait_for(lambda: not proc.lives(found["pid"], found["start"]), "the first process is gone")
-        reached = armed(str(control(tmp_path)))
-    assert script
-    assert reached.state in ("armed", "not armed")
+def test_a_training_that_outlives_the_command_is_found_by_its_mark(tmp_path: Path) -> None:
+    starts = f"subprocess.Popen([sys.executable, '-c', {WAITS!r}], start_new_session=True)"
+    leaves = f"import os, subprocess, sys; {starts}; os._exit(0)"
+    with launched(tmp_path, sys.executable, "-c", leaves) as process:
+        assert process.wait(PATIENCE) == 0
+        known = recorded(tmp_path)
+        found, (left,) = armed(str(control(tmp_path))), tuple(members(known))
+    assert (found.state, known["ended"]["status"]) == ("armed", 0)
+    assert left.session == left.pid != known["pid"]
+    assert not proc.lives(left.pid, left.start)
+    assert armed(str(control(tmp_path))).reason.endswith("has ended: exit status 0")
 
 
 @pytest.mark.parametrize(

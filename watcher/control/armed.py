@@ -40,23 +40,22 @@ def armed(control: str) -> Reach:
     launch = read_json(os.path.join(control, LAUNCH))
     if launch is None:
         return Reach(NOT_ARMED, f"no launch is recorded in {control}; start the training with `watcher exec`")
-    if launch.get("ended"):
-        return Reach(NOT_ARMED, f"launch {launch['launch_id']} has ended: {ended_how(launch['ended'])}")
     if (launch["boot_id"], launch["pid_namespace"]) != (proc.boot_id(), proc.pid_namespace()):
         return Reach(UNKNOWN, f"it was launched on {launch['host']} or in another container, and is not seen from here")
+    tree = list(members(launch))
+    if not tree:  # what outlives the command is still the launch's: `accelerate launch` may leave its training behind
+        how = f"has ended: {ended_how(launch['ended'])}" if launch.get("ended") else "has ended; nobody saw how"
+        return Reach(NOT_ARMED, f"launch {launch['launch_id']} {how}")
     claim = read_json(os.path.join(control, CLAIM)) or {}
     if claim.get("launch_id") == launch["launch_id"]:
         return Reach(CLAIMED, f"process {claim.get('pid')} has stepped an optimizer under the hook")
-    return _by_processes(launch)
+    return _by_processes(launch, tree)
 
 
-def _by_processes(launch: dict[str, Any]) -> Reach:
-    tree = list(members(launch))
-    if not tree:
-        return Reach(NOT_ARMED, f"no process of launch {launch['launch_id']} runs any more")
+def _by_processes(launch: dict[str, Any], tree: Sequence[proc.Process]) -> Reach:
     pythons = [one for one in tree if _PYTHON.match(os.path.basename(proc.program(one.pid)))]
     if not pythons:
-        return Reach(NOT_ARMED, f"none of its {len(tree)} processes is a Python program")
+        return Reach(NOT_ARMED, "no Python program runs in it")
     why_not = {one.pid: why for one in pythons if (why := prevented(one.pid, launch["launch_id"]))}
     unarmed = tuple(f"process {pid} ({_shown(pid)}): {why}" for pid, why in sorted(why_not.items()))
     # A launcher may be armed where the training that it has started is not: what has children counts for nothing.
@@ -90,7 +89,7 @@ def prevented(pid: int, launch_id: str) -> str:
     version = _PYTHON.match(os.path.basename(proc.program(pid)))
     if version and version[1] and (int(version[1]), int(version[2])) < _OLDEST:
         return f"it runs Python {version[1]}.{version[2]}, older than 3.8"
-    return _hidden(environment.get("PYTHONPATH", "").split(os.pathsep))
+    return _hidden(environment.get("PYTHONPATH", "").split(os.pathsep), f"/proc/{pid}/cwd")
 
 
 def interpreter_options(argv: Sequence[str]) -> Iterator[str]:
@@ -113,11 +112,12 @@ def interpreter_options(argv: Sequence[str]) -> Iterator[str]:
                 break
 
 
-def _hidden(path: Sequence[str]) -> str:
+def _hidden(path: Sequence[str], cwd: str) -> str:
     for place in path:
-        if is_packed(place):
+        seen = os.path.join(cwd, place)
+        if is_packed(seen):
             return ""
-        if place and os.path.isfile(os.path.join(place, SITE)):
+        if os.path.isfile(os.path.join(seen, SITE)):
             return f"{os.path.join(place, SITE)} comes before the hook's"
     return "its PYTHONPATH was replaced"
 
