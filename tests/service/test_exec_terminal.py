@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.service.ptys import INTERRUPT, PROMPT, QUIT, SUSPEND, Shell, plain, python
+from tests.service.daemons import wait_for
+from tests.service.ptys import INTERRUPT, PATIENCE, PROMPT, QUIT, SUSPEND, Shell, plain, python
 
 EXEC = f"{sys.executable} -m watcher exec --run out/x -- "
 Scene = Callable[[Shell, str], None]
@@ -151,6 +153,48 @@ def is_piped(shell: Shell, prefix: str) -> None:
     shell.until(PROMPT)
 
 
+def is_a_shell_with_jobs_of_its_own(shell: Shell, prefix: str) -> None:
+    shell.type(f"{prefix}bash --norc --noprofile --noediting -i\n")
+    shell.until(PROMPT)
+    shell.type(f"{python()}\n")
+    shell.until("ready")
+    shell.type(SUSPEND)
+    shell.until(PROMPT)
+    shell.type("fg\n")
+    shell.until("got SIGCONT")
+    shell.type(INTERRUPT)
+    shell.until(PROMPT)
+    assert "130" in shell.run("echo $?")
+    shell.type("exit 9\n")
+    shell.until(PROMPT)
+    assert "9" in shell.run("echo $?")
+
+
+def stops_itself(shell: Shell, prefix: str) -> None:
+    shell.type(f"{prefix}bash -c 'kill -STOP $$; echo went on'\n")
+    assert "Stopped" in shell.until(PROMPT)
+    shell.type("fg\n")
+    shell.until("went on")
+    shell.until(PROMPT)
+
+
+def runs_behind_a_script_that_reads(shell: Shell, prefix: str) -> None:
+    runs = f"{prefix}bash -c 'read line < fifo' <&0 &\n"  # bash makes it ignore SIGINT, and gives it the terminal
+    script = f"{runs}read line\necho got: $line\nkill -TERM $!\nwait $!\necho status $?\n"
+    Path(f"/proc/{shell.process.pid}/cwd/script.sh").write_text(script)
+    shell.type("bash script.sh 2> /dev/null\n")
+    shell.type("mine\n")
+    shell.until("got: mine")
+    shell.until(PROMPT)
+
+
+def ends_while_it_is_in_the_background(shell: Shell, prefix: str) -> None:
+    shell.type(f"{prefix}bash -c 'read line < fifo; exit 4' &\n")
+    shell.until(PROMPT)
+    shell.run("echo > fifo; wait %1; echo $?")
+    assert "\r\n4\r\n" in shell.text
+
+
 SCENES = (
     reads,
     is_interrupted,
@@ -164,11 +208,16 @@ SCENES = (
     takes_its_script_with_it,
     lets_its_script_go_on,
     is_piped,
+    is_a_shell_with_jobs_of_its_own,
+    stops_itself,
+    runs_behind_a_script_that_reads,
+    ends_while_it_is_in_the_background,
 )
 
 
 def played(folder: Path, scene: Scene, prefix: str) -> str:
     folder.mkdir()
+    os.mkfifo(folder / "fifo")
     with Shell(folder) as shell:
         scene(shell, prefix)
         return plain(shell.text)
@@ -177,3 +226,32 @@ def played(folder: Path, scene: Scene, prefix: str) -> str:
 @pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.__name__)
 def test_a_command_in_a_terminal(tmp_path: Path, scene: Scene) -> None:
     assert played(tmp_path / "under", scene, EXEC) == played(tmp_path / "alone", scene, "")
+
+
+@pytest.mark.parametrize("behind", ["", " &"])
+def test_a_terminal_that_is_closed_ends_the_command_with_it(tmp_path: Path, behind: str) -> None:
+    for prefix in (EXEC, ""):
+        folder = tmp_path / ("under" if prefix else "alone")
+        folder.mkdir()
+        os.mkfifo(folder / "fifo")
+        with Shell(folder) as shell:
+            shell.type(f"{prefix}bash -c 'echo $$ > pid; echo ready; read line < fifo'{behind}\n")
+            shell.until("ready\r\n")
+            pid = int((folder / "pid").read_text())
+            shell.hang_up()
+            wait_for(lambda gone=Path(f"/proc/{pid}"): not gone.exists(), f"the command has ended: {prefix}")
+
+
+def test_where_nobody_could_continue_it_the_command_is_not_left_stopped(tmp_path: Path) -> None:
+    """Whoever leads a session is in an orphaned group: Ctrl-Z does nothing there, and no shell could type `fg`."""
+    for prefix in (EXEC, ""):
+        folder = tmp_path / ("under" if prefix else "alone")
+        folder.mkdir()
+        with Shell(folder) as shell:
+            shell.type(f"exec {prefix}{python()}\n")
+            shell.until("ready")
+            shell.type(SUSPEND)
+            shell.type("hello\n")
+            shell.until("read hello")
+            shell.type("end\n")
+            assert shell.process.wait(PATIENCE) == 7
