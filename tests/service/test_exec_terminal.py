@@ -100,12 +100,12 @@ def reads_the_terminal_though_its_input_is_a_file(shell: Shell, prefix: str) -> 
     assert "130" in shell.run("echo $?")
 
 
-def is_interrupted_though_its_input_is_a_file(shell: Shell, prefix: str) -> None:
-    shell.type(f"sleep 300 | {prefix}{python()}\n")
+def is_interrupted_though_its_input_is_no_terminal(shell: Shell, prefix: str) -> None:
+    shell.type(f"{prefix}bash -c 'trap : INT; {python()}; echo probe $?' 0<>fifo\n")
     shell.until("ready")
     shell.type(INTERRUPT)
+    shell.until("probe 130")
     shell.until(PROMPT)
-    assert "130" in shell.run("echo $?")
 
 
 def hears_of_another_size(shell: Shell, prefix: str) -> None:
@@ -179,8 +179,8 @@ def stops_itself(shell: Shell, prefix: str) -> None:
 
 
 def runs_behind_a_script_that_reads(shell: Shell, prefix: str) -> None:
-    runs = f"{prefix}bash -c 'read line < fifo' <&0 &\n"  # bash makes it ignore SIGINT, and gives it the terminal
-    script = f"{runs}read line\necho got: $line\nkill -TERM $!\nwait $!\necho status $?\n"
+    runs = f"{prefix}bash -c 'echo > fifo; exec sleep 300' < /dev/tty &\n"  # bash makes it ignore SIGINT
+    script = f"{runs}read < fifo\nread line\necho got: $line\nkill -TERM $!\nwait $!\necho status $?\n"
     Path(f"/proc/{shell.process.pid}/cwd/script.sh").write_text(script)
     shell.type("bash script.sh 2> /dev/null\n")
     shell.type("mine\n")
@@ -203,7 +203,7 @@ SCENES = (
     is_suspended_and_goes_on,
     goes_on_in_the_background,
     reads_the_terminal_though_its_input_is_a_file,
-    is_interrupted_though_its_input_is_a_file,
+    is_interrupted_though_its_input_is_no_terminal,
     hears_of_another_size,
     takes_its_script_with_it,
     lets_its_script_go_on,
@@ -255,3 +255,15 @@ def test_where_nobody_could_continue_it_the_command_is_not_left_stopped(tmp_path
             shell.until("read hello")
             shell.type("end\n")
             assert shell.process.wait(PATIENCE) == 7
+
+
+def test_a_hangup_of_a_job_reaches_all_that_it_has_started(tmp_path: Path) -> None:
+    for prefix in (EXEC, ""):
+        folder = tmp_path / ("under" if prefix else "alone")
+        folder.mkdir()
+        os.mkfifo(folder / "fifo")
+        with Shell(folder) as shell:
+            shell.type(f"{prefix}bash -c 'trap : HUP; {python()}; echo went on' 0<>fifo &\n")
+            shell.until("ready")
+            shell.type("kill -HUP %1\n")
+            shell.until("went on\r\n")  # it has waited for the probe, which has got the signal too

@@ -37,17 +37,6 @@ class Terminal:
         return True
 
     def take_back(self, group: int) -> None:
-        """Put this process's own group into the foreground again if `group`, or one that has ended, is there."""
-        holder = self.holder()
-        if holder is not None and (holder == group or not _has_members(holder)):
+        """Put this process's own group into the foreground again if `group` is there."""
+        if self.holder() == group:
             self.give(os.getpgrp())
-
-
-def _has_members(group: int) -> bool:
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:  # another user's
-        return True
-    return True
