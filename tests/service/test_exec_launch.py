@@ -55,7 +55,11 @@ def test_the_record_tells_the_process_from_every_other_one(tmp_path: Path) -> No
         found = recorded(tmp_path)
         child = proc.read(found["pid"])
         assert child is not None
-        assert (child.start, child.group, child.session) == (found["start"], found["group"], found["session"])
+        assert (child.start, child.group, child.session) == (
+            found["start_time"],
+            found["process_group"],
+            found["session"],
+        )
         assert child.parent == process.pid == found["launcher"]["pid"]
         assert proc.arguments(child.pid) == found["argv"] == [sys.executable, "-c", WAITS]
         assert proc.environment(child.pid)["WATCHER_LAUNCH"] == found["launch_id"]

@@ -128,7 +128,12 @@ def test_none_anywhere_is_said_with_the_way_out(tmp_path: Path) -> None:
 def recorded(control: Path, **facts: object) -> None:
     mine = proc.read(os.getpid())
     assert mine is not None
-    known = {"boot_id": proc.boot_id(), "pid_namespace": proc.pid_namespace(), "pid": mine.pid, "start": mine.start}
+    known = {
+        "boot_id": proc.boot_id(),
+        "pid_namespace": proc.pid_namespace(),
+        "pid": mine.pid,
+        "start_time": mine.start,
+    }
     (control / "launch.json").write_text(json.dumps({**known, **facts}))
 
 
@@ -141,7 +146,9 @@ def test_a_launch_that_still_runs_keeps_its_folder_and_another_one_gets_its_own(
     assert second.why == "another launch trains into the run's folder"
 
 
-@pytest.mark.parametrize("facts", [{"start": 1}, {"pid": 0}, {"pid": None}, {"boot_id": "x"}, {"pid_namespace": "x"}])
+@pytest.mark.parametrize(
+    "facts", [{"start_time": 1}, {"pid": 0}, {"pid": None}, {"boot_id": "x"}, {"pid_namespace": "x"}]
+)
 def test_a_launch_that_is_over_or_elsewhere_keeps_nothing(tmp_path: Path, facts: dict[str, object]) -> None:
     first = place(str(tmp_path / "flux"), "first", unused)
     recorded(Path(first.path), **facts)

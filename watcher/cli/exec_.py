@@ -28,11 +28,11 @@ def exec_(
     ] = None,
     config: ConfigOption = None,
 ) -> None:
-    """Start a training so that it can be found, and steered, without editing it.
+    """Start a training under control: it is as the command alone, recorded, and armed for the watcher.
 
     `watcher exec -- accelerate launch train.py --output_dir out` behaves as the command alone: terminal, signals,
     input, output and exit status are the command's. A record of the launch goes beside the run's folder, into
-    `.watcher/`.
+    `.watcher/`. The daemon does not act through it yet.
     """
     from watcher.control import launcher
     from watcher.launch import output_folder

@@ -71,7 +71,7 @@ def members(launch: dict[str, Any]) -> Iterator[proc.Process]:
     """Give the living processes of a launch: those that bear its mark, wherever they are, and all below them."""
     known = {pid: one for pid, one in proc.everything().items() if one.state not in "ZX"}
     found = {pid for pid in known if proc.environment(pid).get(LAUNCH_ID) == launch["launch_id"]}
-    if launch["pid"] in known and known[launch["pid"]].start == launch["start"]:
+    if launch["pid"] in known and known[launch["pid"]].start == launch["start_time"]:
         found.add(launch["pid"])
     while below := {pid for pid, one in known.items() if one.parent in found} - found:
         found |= below

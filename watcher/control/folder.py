@@ -72,7 +72,7 @@ def is_busy(control: str) -> bool:
     """Tell whether a launch that the control folder records still runs on this machine."""
     known = read_json(os.path.join(control, LAUNCH)) or {}
     here = (known.get("boot_id"), known.get("pid_namespace")) == (proc.boot_id(), proc.pid_namespace())
-    pid, start = known.get("pid"), known.get("start")
+    pid, start = known.get("pid"), known.get("start_time")
     return here and isinstance(pid, int) and isinstance(start, int) and proc.lives(pid, start)
 
 

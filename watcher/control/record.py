@@ -87,10 +87,10 @@ def _process(pid: int) -> dict[str, Any]:
     found, launcher = proc.read(pid), proc.read(os.getpid())
     return {
         "pid": pid,
-        "start": found.start if found else None,
-        "group": pid,
+        "start_time": found.start if found else None,
+        "process_group": pid,
         "session": os.getsid(0),
-        "launcher": {"pid": os.getpid(), "start": launcher.start if launcher else None},
+        "launcher": {"pid": os.getpid(), "start_time": launcher.start if launcher else None},
     }
 
 
