@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from tests.commands import PATIENCE
+from tests.service.daemons import wait_for
 from tests.service.test_exec_alike import EXEC, PLAIN, said
 from watcher.control import proc
 from watcher.control.armed import Reach, armed, interpreter_options, members
@@ -261,7 +262,7 @@ def test_a_training_that_outlives_the_command_is_found_by_its_mark(tmp_path: Pat
         found, (left,) = armed(str(control(tmp_path))), tuple(members(known))
     assert (found.state, known["ended"]["status"]) == ("armed", 0)
     assert left.session == left.pid != known["pid"]
-    assert not proc.lives(left.pid, left.start)
+    wait_for(lambda: not proc.lives(left.pid, left.start), "it ends with its input")
     assert armed(str(control(tmp_path))).reason.endswith("has ended: exit status 0")
 
 
