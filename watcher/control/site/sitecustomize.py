@@ -20,17 +20,16 @@ except Exception:  # noqa: BLE001 - nothing of ours may reach the program
     except Exception:  # noqa: BLE001, S110 - there is nowhere left to say it
         pass
 
-try:
-    from importlib import machinery as _machinery
-    from importlib import util as _util
-except ImportError:  # Python 2, which is left without
-    pass
-else:
-    # What stands before this folder has had its turn, and perhaps called this file: only what follows is asked.
+# What stands before this folder has had its turn, and perhaps called this file: only what follows is asked. Python 2
+# has no such finder.
+_finder = [_one for _one in sys.meta_path if getattr(_one, "__name__", "") == "PathFinder"]
+if _finder:
     _here = os.path.dirname(os.path.abspath(__file__))
     _places = [os.path.abspath(_place) for _place in sys.path]
     _after = sys.path[_places.index(_here) + 1 :] if _here in _places else sys.path
-    _spec = _machinery.PathFinder.find_spec("sitecustomize", _after)
+    _spec = _finder[0].find_spec("sitecustomize", _after)
     if _spec is not None and _spec.loader is not None:
-        sys.modules["sitecustomize"] = _util.module_from_spec(_spec)
+        from importlib.util import module_from_spec as _module_from_spec  # not cheap, so not before
+
+        sys.modules["sitecustomize"] = _module_from_spec(_spec)
         _spec.loader.exec_module(sys.modules["sitecustomize"])
