@@ -284,3 +284,27 @@ def test_a_training_that_outlives_the_command_is_found_by_its_mark(tmp_path: Pat
 )
 def test_only_what_python_itself_was_told_counts(argv: str, letters: str) -> None:
     assert "".join(interpreter_options(argv.split())) == letters
+
+
+def test_the_record_is_there_before_the_command_runs(tmp_path: Path) -> None:
+    status, out, _ = said(tmp_path, [*EXEC, "sh", "-c", 'cat "$WATCHER_CONTROL_DIR/launch.json"; echo; echo $$'])
+    record, pid = out.splitlines()
+    assert (status, json.loads(record)["pid"]) == (0, int(pid))
+
+
+def test_what_cannot_be_recorded_is_not_started(tmp_path: Path) -> None:
+    (control(tmp_path) / "launch.json" / "full").mkdir(parents=True)
+    control(tmp_path).chmod(0o700)
+    status, out, err = said(tmp_path, [*EXEC, "touch", "ran"])
+    assert (status, out) == (1, b"")
+    assert err.startswith(b"watcher: ")
+    assert err.endswith(b"/.watcher/x/launch.json: Is a directory\n")
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_configuration_that_cannot_be_read_stops_nothing_unless_it_was_named(tmp_path: Path) -> None:
+    (tmp_path / "watcher.yaml").write_text("state: [1\n")
+    given = {**PLAIN, "XDG_STATE_HOME": str(tmp_path / "state")}
+    assert said(tmp_path, [*EXEC[:4], "--", "echo", "ran"], env=given)[:2] == (0, b"ran\n")
+    status, out, err = said(tmp_path, [*EXEC[:4], "-c", "watcher.yaml", "--", "echo", "ran"], env=given)
+    assert (status, out, b"watcher.yaml" in err) == (2, b"", True)

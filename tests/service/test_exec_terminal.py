@@ -267,3 +267,14 @@ def test_a_hangup_of_a_job_reaches_all_that_it_has_started(tmp_path: Path) -> No
             shell.until("ready")
             shell.type("kill -HUP %1\n")
             shell.until("went on\r\n")  # it has waited for the probe, which has got the signal too
+
+
+def test_a_script_has_the_terminal_again_after_a_command_that_could_not_be_started(tmp_path: Path) -> None:
+    (tmp_path / "lost").write_text("#!/no/such/interpreter\n")
+    (tmp_path / "lost").chmod(0o755)
+    (tmp_path / "script.sh").write_text(f"{EXEC}./lost\necho status $?\nread line\necho got: $line\n")
+    with Shell(tmp_path) as shell:
+        shell.type("bash script.sh\n")
+        shell.until("status 127")
+        shell.type("mine\n")
+        shell.until("got: mine")

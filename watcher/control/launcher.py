@@ -50,7 +50,8 @@ def launch(argv: Sequence[str], run: str | None, state: Callable[[], str]) -> En
         marked = pack.armed_environment(environment, site, where.path, launch_id)
         ended = _run(command._replace(environment=marked), lambda pid: _begin(where, launch_id, command, pid))
     except OSError as error:
-        raise LaunchError(f"{error.filename or where.path}: {error.strerror or error}") from error
+        place_of_error = error.filename2 or error.filename or where.path  # where something is renamed, its new name
+        raise LaunchError(f"{place_of_error}: {error.strerror or error}") from error
     record.end(where.path, launch_id, ended.status)
     return ended
 

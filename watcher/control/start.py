@@ -87,6 +87,8 @@ def start(command: Command, terminal: Terminal | None, before: Before, begun: Ca
         os.close(told)
         if failed:
             os.waitpid(pid, 0)
+            if terminal is not None:
+                terminal.give(os.getpgrp())
     if failed:
         raise _unstarted(command, int(failed))
     return pid
