@@ -14,19 +14,8 @@ import pytest
 
 from tests.commands import PATIENCE
 from tests.service.daemons import wait_for
+from tests.service.launches import EXEC, PLAIN, ROOT, said
 from tests.service.ptys import PROGRAM
-
-ROOT = Path(__file__).parents[2]
-EXEC = [sys.executable, "-m", "watcher", "exec", "--run", "out/x", "--"]
-PLAIN = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "HOME": "/nonexistent"}
-"""No locale: Python would add one to its own environment."""
-
-
-def said(folder: Path, command: Sequence[str], **how: object) -> tuple[int, bytes, bytes]:
-    """Run a command and give its status, output and errors."""
-    settings = {"cwd": folder, "env": PLAIN, "capture_output": True, "timeout": PATIENCE, "check": False, **how}
-    done = subprocess.run(command, **settings)  # type: ignore[call-overload]
-    return done.returncode, done.stdout, done.stderr
 
 
 def alike(folder: Path, *command: str, **how: object) -> tuple[int, bytes, bytes]:
