@@ -7,7 +7,11 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any, Callable, Sequence
+
+TYPE_CHECKING = False
+"""As typing has it, which takes longer to import than all of this takes, in every Python process of a launch."""
+if TYPE_CHECKING:
+    from typing import Any, Callable, Sequence
 
 OPTIMIZERS = "torch.optim.optimizer"
 SCHEDULERS = "torch.optim.lr_scheduler"
