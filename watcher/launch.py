@@ -16,6 +16,11 @@ FILES = ("config_file", "config")
 """Options that name a configuration file: sd-scripts' `--config_file`, and `--config` of others."""
 LARGEST = 4 * 2**20
 """Bytes; no configuration is larger."""
+_OUTPUTS = (
+    *("output_dir", "workspace_dir", "out_dir", "outdir", "output_folder", "output_path", "save_dir", "work_dir"),
+    *("output", "out", "o"),
+)
+"""Options that name the folder of a run, as it is given to the trainers that are known and to scripts like theirs."""
 _STRING_OR_COMMENT = re.compile(r'("(?:[^"\\\n]|\\.)*")|#[^\n]*')
 _OUTPUT = re.compile(r"out|save|default.root|(work|run)[_.-]?dir|workspace", re.I)
 _INPUT = re.compile(r"from|in(it|put)|load|resume|pretrain|data|eval", re.I)
@@ -64,6 +69,37 @@ def is_output(option: str) -> bool:
         return False
     plainly = option == "o" or option.rsplit(".", 1)[-1].lower().startswith("out")
     return plainly or bool(_OUTPUT.search(option) and not _INPUT.search(option))
+
+
+def output_folder(argv: Sequence[str], cwd: Path) -> Path | None:
+    """Give the folder that a training which is started like this will write to; None where that is not known.
+
+    It need not exist yet. diffusion-pipe makes a new one at every start, a GUI is told later: both are not known.
+
+    Sources: sd-scripts, diffusers' examples, SimpleTuner and musubi-tuner: `--output_dir`; OneTrainer,
+    `scripts/train.py --config-path` and `workspace_dir`; ai-toolkit, `run.py FILE` and its `training_folder`;
+    diffusion-pipe, `train.py --deepspeed --config FILE`.
+    """
+    given = launch_settings(argv, cwd)
+    if "deepspeed" in given and "config" in given:
+        return None
+    if "config_path" in given:
+        given = {**file_settings(cwd / given["config_path"]), **given}
+    named = [given[name] for name in _OUTPUTS if given.get(name, "true") not in ("", "true")]
+    if named:
+        return cwd / named[0]
+    job = next(iter(launch_words(argv)[""]), "")
+    return _job_folder(cwd / job, cwd) if job.endswith((".yaml", ".yml", ".json")) else None
+
+
+def _job_folder(file: Path, cwd: Path) -> Path | None:
+    """Give where an ai-toolkit job trains; `[name]` in its name would be the command line's."""
+    try:
+        job = _parse(file.suffix, file.read_text(encoding="utf-8"))["config"]
+        folder, name = job["process"][0]["training_folder"], job["name"]
+    except (OSError, ValueError, RecursionError, LookupError, TypeError):
+        return None
+    return cwd / str(folder) / str(name) if "[" not in str(name) else None
 
 
 def file_settings(path: Path) -> dict[str, str]:

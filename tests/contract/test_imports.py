@@ -46,6 +46,7 @@ MAY_USE: dict[str, set[str]] = {
     "cli": {
         "byhand",
         "config",
+        "control",
         "daemon",
         "demo",
         "doctor",

@@ -70,6 +70,7 @@ def loaded(folder: Path, *arguments: str) -> set[str]:
         "hold run",
         "release run",
         "prompts list",
+        "exec --run other -- true",
         "prompts export geneval --format kohya --sample 8",
     ],
 )

@@ -16,7 +16,7 @@ from watcher.cli.app import app
 from watcher.discover import choose_layout
 
 COMMANDS = (
-    *("demo", "init", "check", "doctor", "run", "status", "show", "score", "compare", "rules", "rules check"),
+    *("demo", "init", "check", "doctor", "run", "exec", "status", "show", "score", "compare", "rules", "rules check"),
     *("rules test", "rules backtest", "rules explain", "rules list", "rules schema"),
     *("stop", "hold", "release", "model", "model fetch", "notify", "notify test"),
     *("service", "service install", "service uninstall", "service status"),

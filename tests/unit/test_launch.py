@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from watcher.launch import file_settings, launch_settings
+from watcher.launch import file_settings, launch_settings, output_folder
 
 names = st.from_regex(r"[a-z][a-z0-9_]{0,9}", fullmatch=True).filter(lambda name: name not in ("config", "config_file"))
 values = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=20).filter(
@@ -101,3 +101,33 @@ def test_a_file_that_changes_is_read_anew(tmp_path: Path) -> None:
     assert file_settings(path) == {"output_name": "a"}
     path.write_text('output_name = "longer"')
     assert file_settings(path) == {"output_name": "longer"}
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        ("accelerate launch --num_processes 2 train.py --output_dir out", "out"),
+        ("accelerate launch --config_file acc.yaml train.py --output_dir=out", "out"),
+        ("python -m trainer --output-dir /abs/out", "/abs/out"),
+        ("python sd-scripts/train_network.py --config_file kohya.toml", "from_toml"),
+        ("python sd-scripts/train_network.py --config_file kohya.toml --output_dir out", "out"),
+        ("python scripts/train.py --config-path one.json", "workspace"),
+        ("python run.py job.yaml", "jobs/cats"),
+        ("python run.py named.yaml", None),
+        ("deepspeed --num_gpus=1 train.py --deepspeed --config kohya.toml", None),
+        ("bash train.sh", None),
+        ("python kohya_gui.py --headless", None),
+        ("python train.py --output_dir --steps 3", None),
+        ("python train.py --logging_dir logs --resume_from out --save_every 10", None),
+        ("python run.py missing.yaml", None),
+        ("python train.py -o out", "out"),
+    ],
+)
+def test_the_folder_of_a_run_is_told_before_it_starts(tmp_path: Path, command: str, expected: str | None) -> None:
+    (tmp_path / "acc.yaml").write_text("output_dir: wrong\n")
+    (tmp_path / "kohya.toml").write_text("[saving]\noutput_dir = 'from_toml'\n")
+    (tmp_path / "one.json").write_text('{"workspace_dir": "workspace"}')
+    job = "job: extension\nconfig: {{name: {}, process: [{{training_folder: jobs}}]}}\n"
+    (tmp_path / "job.yaml").write_text(job.format("cats"))
+    (tmp_path / "named.yaml").write_text(job.format("'[name]'"))
+    assert output_folder(command.split(), tmp_path) == (tmp_path / expected if expected else None)

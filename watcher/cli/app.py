@@ -13,6 +13,7 @@ from watcher.cli import (
     compare,
     demo,
     doctor,
+    exec_,
     hold,
     init,
     model,
@@ -58,6 +59,7 @@ app.command("init")(init.init)
 app.command("check")(check.check)
 app.command("doctor")(doctor.doctor)
 app.command("run")(run.run)
+app.command("exec", context_settings=exec_.CONTEXT)(exec_.exec_)
 app.command("status")(status.status)
 app.command("show")(show.show)
 app.command("score")(score.score)
