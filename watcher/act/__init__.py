@@ -2,9 +2,10 @@
 
 from watcher.act.backend import BACKENDS, Backend, ProcessBackend
 from watcher.act.caller import Caller, veto
-from watcher.act.identity import Identity, NoProcessError, identify, lives
+from watcher.act.identity import Identity, NoProcessError, identify
 from watcher.act.kept import Checkpoint, Kept, kept
-from watcher.act.machine import step
+from watcher.act.machine import deed, find, lives, step
+from watcher.act.moves import Frozen
 from watcher.act.processes import Process, everything
 from watcher.act.ties import Output
 from watcher.act.trainings import Training, Trainings
@@ -15,6 +16,7 @@ __all__ = [
     "Backend",
     "Caller",
     "Checkpoint",
+    "Frozen",
     "Identity",
     "Kept",
     "NoProcessError",
@@ -24,7 +26,9 @@ __all__ = [
     "Training",
     "Trainings",
     "Writer",
+    "deed",
     "everything",
+    "find",
     "identify",
     "kept",
     "lives",
