@@ -1,6 +1,6 @@
 """Carrying decisions out: identify, wait, re-check, signal, verify."""
 
-from watcher.act.backend import BACKENDS, Backend, ProcessBackend
+from watcher.act.backend import BACKENDS, Backend, CommandBackend, ProcessBackend, SlurmBackend, SystemdBackend
 from watcher.act.caller import Caller, veto
 from watcher.act.identity import Identity, NoProcessError, identify
 from watcher.act.kept import Checkpoint, Kept, kept
@@ -16,6 +16,7 @@ __all__ = [
     "Backend",
     "Caller",
     "Checkpoint",
+    "CommandBackend",
     "Frozen",
     "Identity",
     "Kept",
@@ -23,6 +24,8 @@ __all__ = [
     "Output",
     "Process",
     "ProcessBackend",
+    "SlurmBackend",
+    "SystemdBackend",
     "Training",
     "Trainings",
     "Writer",
