@@ -16,6 +16,7 @@ from tests.patients import STOP, Ward, only
 from tests.service.daemons import Place
 from tests.service.standins import INVOCATION, Cluster
 from tests.worlds import World
+from watcher.demo.world import PROMPTS
 from watcher.doctor.control import control
 
 SYSTEMD: dict[str, Any] = {"systemd": {"unit": "flux-train.service", "user": True}}
@@ -24,8 +25,7 @@ STARTED = "2020-01-01T08:00:00"
 PATTERN = {"regex": r"samples/(?P<step>\d+)_(?P<key>\w+)\.png", "prompts_file": "prompts.json"}
 RULE = {
     "name": "low",
-    "when": "clip/mean < 0.9",
-    "needs": {"prompts": 1},
+    "when": "clip/mean < 0.999",
     "then": {"stop": {"save": "no", "delay": "0s"}},
 }
 
@@ -40,15 +40,15 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cluster:
     return cluster
 
 
-def place(folder: Path, backend: dict[str, Any], **settings: Any) -> Place:
+def place(folder: Path, backend: dict[str, Any], scenes: int = 1, **settings: Any) -> Place:
     """Make a run that is stopped through a backend."""
-    return Place(folder, scenes=1, runs=[{"path": "output/*", "control": [backend]}], **settings)
+    return Place(folder, scenes=scenes, runs=[{"path": "output/*", "control": [backend]}], **settings)
 
 
 @pytest.mark.parametrize("backend", [SYSTEMD, SLURM], ids=["systemd", "slurm"])
 def test_a_rule_stops_it_in_a_single_pass(tmp_path: Path, cluster: Cluster, backend: dict[str, Any]) -> None:
     (tmp_path / "rules.yaml").write_text(yaml.safe_dump({"version": 1, "rules": [RULE]}))
-    here = place(tmp_path, backend, mode="enforce", rules=["rules.yaml"])
+    here = place(tmp_path, backend, PROMPTS, mode="enforce", rules=["rules.yaml"])
     for step in (100, 200):  # what is there at first sight is history, and stops nothing
         assert not here.query("SELECT 1 FROM actions")
         here.write(step)
