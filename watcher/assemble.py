@@ -6,10 +6,9 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from watcher.act import Backend, Checkpoint, Identity, Output, Process, ProcessBackend, Training, Trainings, identify
+from watcher.act import Backend, Checkpoint, Frozen, Output, Process, ProcessBackend, Training, Trainings, find
 from watcher.config import Config, WatchedRun, reload_rules, rule_files
 from watcher.discover import Lookers, Observer
-from watcher.errors import ActError
 from watcher.judge import Rule
 from watcher.mounts import Mounts
 from watcher.names import GRAD_NORM, LEARNING_RATE, LOSS, is_trainers
@@ -181,15 +180,12 @@ class Layouts:
             for own in [ProcessBackend()]
         ]
 
-    def processes(self, run: Run, now: float, known: Mapping[int, Process]) -> Identity:
-        """Find a run's processes among all, as a stop would.
+    def processes(self, run: Run, now: float, known: Mapping[int, Process]) -> Frozen:
+        """Find a run as a stop would: its processes among all, its unit, its job.
 
         Raises:
-            NoProcessError: there are none.
-            ActError: they cannot be told apart, must not be signalled, or nothing could do that.
+            NoProcessError: there is none.
+            ActError: it cannot be told, or must not be touched.
 
         """
-        backend = self.backend(run)
-        if not isinstance(backend, ProcessBackend):
-            raise ActError(f"`{backend.name}` cannot stop a run; set `control: [{{process: {{match: ...}}}}]`")
-        return identify(Output.of(run, self.runs()), backend, now, known=known)
+        return find(Output.of(run, self.runs()), self.backend(run), now, known)

@@ -92,8 +92,9 @@ class WatchedRun(RunSettings):
     """One entry of `runs:`, with the backends it is controlled through."""
 
     control: tuple[AnyBackend, ...] = Field(default=(), max_length=1)
-    """How the run is stopped: `[{process: {pidfile: ...}}]` or `[{process: {match: ...}}]`; default: by the
-    Python programs that are told to write into its folder or have a file of it open for writing."""
+    """How the run is stopped: `[{process: {pidfile: ...}}]`, `[{process: {match: ...}}]`, `[{systemd: {unit: ...}}]`,
+    `[{slurm: {job: ...}}]` or `[{command: {stop: [...]}}]`; default: by the Python programs that are told to write
+    into its folder or have a file of it open for writing."""
 
 
 class Limits(Part):

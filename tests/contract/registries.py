@@ -28,6 +28,9 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "tensorboard": {},
     "wandb": {"mode": "offline"},
     "process": {},
+    "systemd": {"unit": "flux-train.service"},
+    "slurm": {"job": 1234},
+    "command": {"stop": ["/usr/local/bin/stop-it"]},
 }
 CONDITION_SETTINGS: dict[str, dict[str, Any]] = {
     "Compare": {"metric": "clip/mean", "below": 0.2},

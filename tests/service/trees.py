@@ -26,7 +26,7 @@ import psutil
 
 from tests.service.daemons import lives, wait_for
 from watcher import act
-from watcher.act import Caller, Output, ProcessBackend
+from watcher.act import Backend, Caller, Output, ProcessBackend
 from watcher.nouns import FINAL, Command
 
 PRELUDE = """
@@ -138,7 +138,7 @@ class Stop:
     def __init__(
         self,
         run: Path,
-        backend: ProcessBackend | None = None,
+        backend: Backend | None = None,
         evidence_at: float | None = None,
         *,
         stream: str = "",
@@ -147,7 +147,7 @@ class Stop:
     ) -> None:
         self.run = run
         self.stream, self.shared = stream, shared
-        self.backend = backend or ProcessBackend()
+        self.backend: Backend = backend or ProcessBackend()
         self.now = time.time() + 10  # a process and what it writes are told apart to a second
         self.no_longer: str | None = None
         self.held: str | None = None

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from tests.unit.test_docs import blocks
-from watcher.act import ProcessBackend
+from watcher.act import BACKENDS
 from watcher.config import load_config
 from watcher.judge import StopAction
 from watcher.nouns import FINAL, HOLD
@@ -36,7 +36,8 @@ def test_the_defaults_shown_are_the_defaults() -> None:
 
 def test_every_end_of_a_stop_and_every_way_to_find_it_is_described() -> None:
     page = PAGE.read_text()
-    for word in (*FINAL, *ProcessBackend.model_fields):
+    settings = [name for backend in BACKENDS for name in backend.model_fields]
+    for word in (*FINAL, *settings, *(backend.name for backend in BACKENDS)):
         assert f"`{word}`" in page
     assert f"`{HOLD}`" in page
 

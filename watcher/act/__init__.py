@@ -1,10 +1,11 @@
 """Carrying decisions out: identify, wait, re-check, signal, verify."""
 
-from watcher.act.backend import BACKENDS, Backend, ProcessBackend
+from watcher.act.backend import BACKENDS, Backend, CommandBackend, ProcessBackend, SlurmBackend, SystemdBackend
 from watcher.act.caller import Caller, veto
-from watcher.act.identity import Identity, NoProcessError, identify, lives
+from watcher.act.identity import Identity, NoProcessError, identify
 from watcher.act.kept import Checkpoint, Kept, kept
-from watcher.act.machine import step
+from watcher.act.machine import deed, find, lives, step
+from watcher.act.moves import Frozen
 from watcher.act.processes import Process, everything
 from watcher.act.ties import Output
 from watcher.act.trainings import Training, Trainings
@@ -15,16 +16,22 @@ __all__ = [
     "Backend",
     "Caller",
     "Checkpoint",
+    "CommandBackend",
+    "Frozen",
     "Identity",
     "Kept",
     "NoProcessError",
     "Output",
     "Process",
     "ProcessBackend",
+    "SlurmBackend",
+    "SystemdBackend",
     "Training",
     "Trainings",
     "Writer",
+    "deed",
     "everything",
+    "find",
     "identify",
     "kept",
     "lives",

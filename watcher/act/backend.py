@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import ClassVar
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from watcher.part import PlugIn, UserPath
+from watcher.part import Duration, PlugIn, UserPath
+
+_UNIT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9:_.\\@-]*\.(service|scope)")
+_JOB = re.compile(r"[1-9]\d*(_\d+)?")
 
 
 class Backend(PlugIn):
@@ -40,4 +43,51 @@ class ProcessBackend(Backend):
         return self
 
 
-BACKENDS: tuple[type[Backend], ...] = (ProcessBackend,)
+class SystemdBackend(Backend):
+    """The systemd unit that runs the training: stopped by `systemctl stop`, which no `Restart=` undoes."""
+
+    name: ClassVar[str] = "systemd"
+
+    unit: str
+    """The unit, such as `flux-train.service`; a service or a scope."""
+    user: bool | Literal["auto"] = "auto"
+    """`true`: a unit of your user manager (`systemctl --user`); `false`: of the system; `auto`: where it is active."""
+
+    @field_validator("unit")
+    @classmethod
+    def _is_one_unit(cls, value: str) -> str:
+        if not _UNIT.fullmatch(value):  # to systemctl `*` and `[` are patterns, that fit several units
+            raise ValueError(f"{value!r} names no single unit; write for example flux-train.service")
+        return value
+
+
+class SlurmBackend(Backend):
+    """The Slurm job that runs the training: SIGTERM to all of it, then `scancel`."""
+
+    name: ClassVar[str] = "slurm"
+
+    job: Annotated[str, BeforeValidator(lambda value: str(value) if type(value) is int else value)]
+    """Number of the job, or of one element of an array: `12_3`."""
+
+    @field_validator("job")
+    @classmethod
+    def _is_one_job(cls, value: str) -> str:
+        if not _JOB.fullmatch(value):
+            raise ValueError(f"{value!r} names no single job; write its number, or for an array's element '12_3'")
+        return value
+
+
+class CommandBackend(Backend):
+    """A program of yours that stops the run; its end is proved by the run's processes, and by a second program."""
+
+    name: ClassVar[str] = "command"
+
+    stop: tuple[str, ...] = Field(min_length=1)
+    """The program and its arguments, without a shell: it tells the training to end; status 0: that was accepted."""
+    status: tuple[str, ...] = ()
+    """A program that says `running` or `gone` within five seconds; `running ID` tells one launch from the next."""
+    timeout: Duration = 60.0
+    """How long `stop` may take; then it is killed."""
+
+
+BACKENDS: tuple[type[Backend], ...] = (ProcessBackend, SystemdBackend, SlurmBackend, CommandBackend)

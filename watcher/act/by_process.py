@@ -10,8 +10,10 @@ from watcher.act import processes, signals
 from watcher.act.backend import ProcessBackend
 from watcher.act.caller import veto
 from watcher.act.identity import Identity, Member, NoProcessError, confirm, identify, others, own_groups
-from watcher.act.moves import World, proved, to, vetoed
+from watcher.act.moves import World, also_sent, escalates, perhaps_before, proved, to, vetoed
 from watcher.act.processes import Process
+from watcher.act.ties import Output
+from watcher.clock import span
 from watcher.errors import ActError
 from watcher.nouns import Command
 
@@ -22,10 +24,16 @@ AFTER_KILL = 30.0
 class ByProcess:
     """The way of `process`; nothing is done in a state that is not stored, so doing a state twice is harmless."""
 
-    def plan(self, command: Command, world: World) -> tuple[Identity, str]:
-        """Find the processes of the run."""
-        identity = identify(world.output, _backend(world), command.evidence_at)
-        return identity, _named(identity)
+    def find(
+        self, output: Output, backend: ProcessBackend, evidence_at: float, known: Mapping[int, Process] | None = None
+    ) -> Identity:
+        """Find the processes of a run."""
+        return identify(output, backend, evidence_at, known=known)
+
+    def deed(self, backend: ProcessBackend, args: Mapping[str, Any]) -> str:  # noqa: ARG002 - as of every way
+        """Say which signals would be sent."""
+        kill = f", and SIGKILL if they still run after {span(args['grace'])}" if args["kill"] else ""
+        return f"These get SIGTERM{kill}"
 
     def is_gone(self, command: Command, world: World) -> bool:  # noqa: ARG002 - as of every way
         """Tell whether all processes that were identified have ended."""
@@ -45,9 +53,7 @@ class ByProcess:
 
     def attempt(self, command: Command, world: World) -> Command:
         """Signal; a daemon that ended in this very state may have done so already, and comes here again."""
-        again = (
-            "" if world.now == command.changed_at else "; the daemon was restarted, SIGTERM may have been sent before"
-        )
+        again = perhaps_before(command, world, "SIGTERM")
         if held := veto(world.output, world.ask):
             return vetoed(command, world, f"{held}{again}")
         known = processes.everything()
@@ -75,7 +81,7 @@ class ByProcess:
         new = [member for member in identity.living(known) if member not in stored.members]
         if new and command.progress.get("caught") != world.now and not veto(world.output, world.ask):
             number = signal.SIGKILL if command.progress.get("killed") else signal.SIGTERM
-            progress = {**_also_sent(command, signals.send(new, number)), "caught": world.now}
+            progress = also_sent(command, signals.send(new, number), caught=world.now)
             return to(command, "acknowledged", world, "", identity, progress)
         if left := identity.living(known):
             return _escalate(command, world, left, identity)
@@ -98,7 +104,7 @@ def _ended(command: Command, world: World) -> Command:
         return to(command, "cancelled", world, over)
     except ActError as error:
         return to(command, "refused", world, f"{over}; now {error}")
-    proof = f"the run was relaunched ({_named(fresh)}): an old decision does not stop a new launch"
+    proof = f"the run was relaunched ({fresh.named}): an old decision does not stop a new launch"
     return to(command, "refused", world, proof)
 
 
@@ -116,10 +122,10 @@ def _escalate(command: Command, world: World, left: list[Member], identity: Iden
     if not _is_over(command, world):
         return command
     killed, held = command.progress.get("killed", False), veto(world.output, world.ask)
-    if command.args["kill"] and not killed and not held:
+    if escalates(command, held):
         identity = signals.halt(identity)
         sent = signals.send(identity.living(processes.everything()), signal.SIGKILL)
-        progress = {**_also_sent(command, sent), "killed": True, "at": world.now}
+        progress = also_sent(command, sent, killed=True, at=world.now)
         return to(command, "acknowledged", world, "", identity, progress)
     listed = ", ".join(f"{member.pid} ({member.command[:60]})" for member in left)
     way_out = "" if killed else f"; {held or 'allow SIGKILL with `kill: true`, or end it by hand'}"
@@ -142,16 +148,8 @@ def _is_over(command: Command, world: World) -> bool:
     return bool(world.now - command.progress["at"] >= patience)
 
 
-def _also_sent(command: Command, sent: str) -> dict[str, Any]:
-    return {**command.progress, "sent": [*command.progress["sent"], sent]}
-
-
 def _verified(command: Command, world: World, identity: Identity) -> Command:
     seconds = world.now - command.progress["began"]
     pids = ", ".join(str(member.pid) for member in identity.members)
     gone = f"all processes are gone after {seconds:.0f} s: {pids} ({'; '.join(command.progress['sent'])})"
     return proved(command, world, gone, identity)
-
-
-def _named(identity: Identity) -> str:
-    return "pid " + ", ".join(f"{root.pid} ({root.command[:80]})" for root in identity.roots)

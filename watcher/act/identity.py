@@ -59,6 +59,11 @@ class Identity:
         return [member for member in self.members if member.root]
 
     @property
+    def named(self) -> str:
+        """Name the tops of the tree for people."""
+        return "pid " + ", ".join(f"{root.pid} ({root.command[:80]})" for root in self.roots)
+
+    @property
     def is_here(self) -> bool:
         """Whether its pids mean the same processes here and now: same host, boot, pid namespace and user."""
         here = (processes.host(), processes.boot_id(), processes.pid_namespace(), os.geteuid())
@@ -82,21 +87,19 @@ def is_same(member: Member, process: Process | None) -> bool:
     return process is not None and process.start == member.start and process.alive
 
 
-def lives(identity: Identity) -> bool:
-    """Tell whether the tops of a tree that was identified before run on; cheaper than to identify them anew."""
-    return identity.is_here and all(is_same(root, processes.read(root.pid)) for root in identity.roots)
-
-
 def identify(
     output: Output,
     backend: ProcessBackend,
     evidence_at: float,
     apart: Sequence[Key] = (),
     known: Mapping[int, Process] | None = None,
+    *,
+    ours: bool = True,
 ) -> Identity:
     """Find the processes of a run; they must be older than the images that are held against them.
 
-    What is `apart` is known not to be the run; `known` are all processes, where they were just read.
+    What is `apart` is known not to be the run; `known` are all processes, where they were just read. Unless they are
+    to be `ours`, those of other users and in containers count too: they are not for this program to signal.
 
     Raises:
         NoProcessError: there are none.
@@ -110,7 +113,9 @@ def identify(
     if len(tops) > 1:
         raise ActError(f"several unrelated processes could be the run, none is touched: {listed(tops, known)}")
     tree = [known[pid] for pid in sorted(processes.descendants(tops, known))]
-    _refuse(tree, output)
+    if ours:
+        _refuse_strangers(tree)
+    refuse(tree, output)
     _refuse_younger(tree, known[tops[0]], evidence_at)
     return Identity(
         host=processes.host(),
@@ -138,7 +143,9 @@ def confirm(identity: Identity, output: Output, backend: ProcessBackend, known: 
     identity = identity.extended(known)
     if not (living := identity.living(known)):
         raise NoProcessError("all processes of the run have ended")
-    _refuse([known[member.pid] for member in living], output)
+    tree = [known[member.pid] for member in living]
+    _refuse_strangers(tree)
+    refuse(tree, output)
     tied, _ = roots(output, backend, known, identity.above)
     if others := [pid for pid in tied if pid not in {member.pid for member in living}]:
         raise ActError(f"meanwhile other processes could be the run: {listed(others, known)}")
@@ -171,18 +178,39 @@ def others(
     return [process for process in left if ties.tie_to(output, process).kind != "other"]
 
 
-def _refuse(tree: list[Process], output: Output) -> None:
-    """Refuse what must not be signalled.
+def _refuse_strangers(tree: list[Process]) -> None:
+    """Refuse what this program must not signal, whatever it is.
+
+    Raises:
+        ActError: says what and why.
+
+    """
+    refuse_users(tree)
+    for process in tree:
+        if process.alive and processes.pid_namespace(process.pid) not in ("", processes.pid_namespace()):
+            raise ActError(f"process {process.pid} lives in another pid namespace (a container)")
+
+
+def refuse_users(tree: Sequence[Process]) -> None:
+    """Refuse what belongs to another user, also where root asks.
+
+    Raises:
+        ActError: says whose it is.
+
+    """
+    for process in tree:
+        if process.alive and process.uid != os.geteuid():
+            raise ActError(f"process {process.pid} belongs to user {process.uid}, this program runs as {os.geteuid()}")
+
+
+def refuse(tree: Sequence[Process], output: Output) -> None:
+    """Refuse what is not the run, or more than the run.
 
     Raises:
         ActError: says what and why.
 
     """
     for process in tree:
-        if process.alive and process.uid != os.geteuid():
-            raise ActError(f"process {process.pid} belongs to user {process.uid}, this program runs as {os.geteuid()}")
-        if process.alive and processes.pid_namespace(process.pid) not in ("", processes.pid_namespace()):
-            raise ActError(f"process {process.pid} lives in another pid namespace (a container)")
         if ties.is_gui(process):
             raise ActError(f"process {process.pid} ({process.shown}) is no training but starts them, and must go on")
     if otherwise := ties.trains_otherwise(output, tree):

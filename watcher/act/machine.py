@@ -9,18 +9,52 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
-from watcher.act.backend import Backend, ProcessBackend
+from watcher.act import processes
+from watcher.act.backend import Backend, CommandBackend, ProcessBackend, SlurmBackend, SystemdBackend
+from watcher.act.by_command import ByCommand
 from watcher.act.by_process import ByProcess
+from watcher.act.by_slurm import BySlurm
+from watcher.act.by_systemd import BySystemd
 from watcher.act.caller import Caller, veto
-from watcher.act.identity import NoProcessError
-from watcher.act.moves import Way, World, to, vetoed
+from watcher.act.identity import Identity, NoProcessError, is_same
+from watcher.act.moves import Frozen, Way, World, to, vetoed
+from watcher.act.processes import Process
 from watcher.act.ties import Output
 from watcher.clock import clock, span
 from watcher.errors import ActError
 from watcher.nouns import FINAL, Command
 
-WAYS: Mapping[type[Backend], Way] = {ProcessBackend: ByProcess()}
+WAYS: Mapping[type[Backend], Way] = {
+    ProcessBackend: ByProcess(),
+    SystemdBackend: BySystemd(),
+    SlurmBackend: BySlurm(),
+    CommandBackend: ByCommand(),
+}
+
+
+def find(output: Output, backend: Backend, evidence_at: float, known: Mapping[int, Process] | None = None) -> Frozen:
+    """Identify a run as a stop would if it were ordered now; nothing is touched.
+
+    Raises:
+        NoProcessError: nothing that runs is the run.
+        ActError: it cannot be told, or must not be touched.
+
+    """
+    return WAYS[type(backend)].find(output, backend, evidence_at, known)
+
+
+def deed(backend: Backend, args: Mapping[str, Any]) -> str:
+    """Say what a stop with these settings would do, as the beginning of a sentence."""
+    return WAYS[type(backend)].deed(backend, args)
+
+
+def lives(identity: Frozen) -> bool:
+    """Tell whether the tops of a tree that was identified before run on; cheaper than to identify them anew."""
+    if not isinstance(identity, Identity):
+        return False
+    return identity.is_here and all(is_same(root, processes.read(root.pid)) for root in identity.roots)
 
 
 def step(command: Command, output: Output, backend: Backend, now: float, ask: Caller) -> Command:
@@ -44,11 +78,11 @@ def step(command: Command, output: Output, backend: Backend, now: float, ask: Ca
 
 def _plan(command: Command, world: World, way: Way) -> Command:
     try:
-        identity, named = way.plan(command, world)
+        identity = way.find(world.output, world.backend, command.evidence_at)
     except ActError as error:
         return _unplanned(command, world, error)
     if command.args.get("mode") != "enforce":
-        return to(command, "refused", world, f"observe mode: would have stopped {named}", identity)
+        return to(command, "refused", world, f"observe mode: would have stopped {identity.named}", identity)
     delay = command.args["delay"]
     until = f"until {clock(command.created_at + delay)} it can be vetoed" if delay else ""
     return to(command, "waiting", world, until, identity)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from watcher.act.backend import Backend
 from watcher.act.caller import Caller
+from watcher.act.identity import Member
+from watcher.act.processes import Process
 from watcher.act.ties import Output
 from watcher.nouns import ActionState, Command
 
@@ -25,6 +27,18 @@ class World:
 class Frozen(Protocol):
     """Who a run was when an action was planned, as a way has identified it."""
 
+    @property
+    def named(self) -> str:
+        """Name it for people, briefly."""
+
+    @property
+    def tie(self) -> str:
+        """Say what ties it to the run."""
+
+    @property
+    def members(self) -> Sequence[Member]:
+        """Give its processes, as far as they are seen from here."""
+
     def to_json(self) -> dict[str, Any]:
         """Give it for the store."""
 
@@ -32,14 +46,19 @@ class Frozen(Protocol):
 class Way(Protocol):
     """How a family of backends stops a run: whom it identifies, what it does, and when that is proved."""
 
-    def plan(self, command: Command, world: World) -> tuple[Frozen, str]:
-        """Identify the run; gives its identity, and names it for people.
+    def find(
+        self, output: Output, backend: Any, evidence_at: float, known: Mapping[int, Process] | None = None
+    ) -> Frozen:
+        """Identify a run, which must be older than its evidence; `known` are all processes, where they were just read.
 
         Raises:
             NoProcessError: nothing that runs is the run.
             ActError: it cannot be told, or must not be touched.
 
         """
+
+    def deed(self, backend: Any, args: Mapping[str, Any]) -> str:
+        """Say what would be done to it."""
 
     def is_gone(self, command: Command, world: World) -> bool:
         """Tell whether the run that was identified has ended by itself."""
@@ -86,3 +105,35 @@ def proved(command: Command, world: World, gone: str, identity: Frozen) -> Comma
     waited = f"There was {command.progress['lost']}. " if "lost" in command.progress else ""
     progress = {**command.progress, "kept": left.facts}
     return to(command, "verified", world, f"{gone}. {waited}{left.survives()}", identity, progress)
+
+
+def also_sent(command: Command, sent: str, **noted: Any) -> dict[str, Any]:
+    """Give the progress with one more thing that was done, and what is `noted` beside it."""
+    return {**command.progress, "sent": [*command.progress.get("sent", ()), sent], **noted}
+
+
+def perhaps_before(command: Command, world: World, what: str) -> str:
+    """Say that a daemon which ended in this very state may have done it already; nothing where this is the first."""
+    return "" if world.now == command.changed_at else f"; the daemon was restarted, {what} may have been sent before"
+
+
+def escalates(command: Command, held: str | None) -> bool:
+    """Tell whether the run may be killed now: only where that is allowed, once, and while nobody holds it."""
+    return bool(command.args["kill"]) and not command.progress.get("killed") and not held
+
+
+class Paces:
+    """Lets what is asked of a shared server be asked every so many seconds per action; kept in memory alone."""
+
+    def __init__(self, every: float) -> None:
+        self._every = every
+        self._asked: dict[tuple[str, int, float, str], float] = {}
+
+    def due(self, command: Command, world: World) -> bool:
+        """Tell whether it is time to ask, and note it; a new state is looked at at once."""
+        key = (str(world.output), command.id, command.created_at, f"{command.state}{len(command.progress)}")
+        asked = self._asked.get(key)
+        if asked is not None and 0 <= world.now - asked < self._every:
+            return False
+        self._asked = {other: at for other, at in self._asked.items() if at > world.now - 600} | {key: world.now}
+        return True

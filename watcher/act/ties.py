@@ -37,6 +37,10 @@ class Stream(Protocol):
     """A run, as far as it says what it writes."""
 
     @property
+    def name(self) -> str:
+        """What people call it."""
+
+    @property
     def path(self) -> Path:
         """Its folder."""
 
@@ -54,12 +58,14 @@ class Output:
     """The name that the training gives its output, `output_name` in its settings."""
     shared: bool = False
     """Whether other trainings write into the folder, so that one without a name is told by having none."""
+    name: str = ""
+    """What people call the run."""
 
     @staticmethod
     def of(run: Stream, present: Iterable[Stream]) -> Output:
         """Say what a run writes, and whether others of the runs that are there write into its folder."""
         shared = any(one.path == run.path and one.stream != run.stream for one in present)
-        return Output(run.path, run.stream, shared)
+        return Output(run.path, run.stream, shared, run.name)
 
     @property
     def is_named(self) -> bool:

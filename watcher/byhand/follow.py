@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-from watcher.act import ProcessBackend, identify
+from watcher import act
+from watcher.act import ProcessBackend
 from watcher.byhand.meant import Meant
 from watcher.byhand.order import Order
 from watcher.clock import span
@@ -21,19 +22,19 @@ Say = Callable[[str], None]
 LOOK = 0.5
 """Seconds between two looks."""
 _WORDS = {
-    "planned": "looking for its processes",
+    "planned": "looking for it",
     "waiting": "images that are there already are judged first",
     "rechecked": "about to begin",
-    "attempting": "about to send SIGTERM",
-    "acknowledged": "SIGTERM was sent; waiting until every process is gone",
+    "attempting": "about to tell it to end",
+    "acknowledged": "it was told to end; waiting until that is proved",
 }
 
 
 def preview(meant: Meant, args: dict[str, Any], now: float) -> Iterator[str]:
-    """Name the processes that would be signalled, and what would be lost.
+    """Name what would be stopped and how, and what would be lost.
 
     Raises:
-        StepError: it is held, or there is no process that could be stopped for sure; says why.
+        StepError: it is held, or there is nothing that could be stopped for sure; says why.
 
     """
     name, release = meant.run.name, f"`watcher release {shlex.quote(meant.run.name)}`"
@@ -41,20 +42,16 @@ def preview(meant: Meant, args: dict[str, Any], now: float) -> Iterator[str]:
         raise StepError(f"{meant.output} is not there, or not configured any more", permanent=True)
     if held := meant.veto:
         raise StepError(f"{name} is not stopped: {held}; {release} takes the veto back", permanent=True)
-    if not isinstance(meant.backend, ProcessBackend):
-        raise StepError(f"{name} cannot be stopped by hand through {meant.backend.name}", permanent=True)
     try:
-        identity = identify(meant.output, meant.backend, now)
+        identity = act.find(meant.output, meant.backend, now)
     except ActError as error:
         raise StepError(f"{name} is not stopped: {error}", permanent=True) from error
     yield f"{name} ({meant.output}), {identity.tie}:"
+    if not isinstance(meant.backend, ProcessBackend):
+        yield f"  {identity.named}"
     yield from (f"  pid {member.pid}  {member.command}" for member in identity.members)
-    yield f"These get SIGTERM{_kill(args)}. If it ended now, {meant.left.survives(would=True)}."
+    yield f"{act.deed(meant.backend, args)}. If it ended now, {meant.left.survives(would=True)}."
     yield from _waits(args)
-
-
-def _kill(args: dict[str, Any]) -> str:
-    return f", and SIGKILL if they still run after {span(args['grace'])}" if args["kill"] else ""
 
 
 def _waits(args: dict[str, Any]) -> Iterator[str]:
@@ -117,9 +114,9 @@ class Following:
         if command.state in FINAL:
             self._say(f"{command.state}: {command.proof}")
         elif self._order.has_daemon:
-            self._say(f"the daemon goes on with it ({command.state}); {hold} vetoes that until SIGTERM is sent")
+            self._say(f"the daemon goes on with it ({command.state}); {hold} vetoes that until it is told to end")
         else:
-            self._say("SIGTERM was sent already and cannot be taken back; nobody looks any more whether it ends")
+            self._say("it was told to end already, which cannot be taken back; nobody looks any more whether it does")
         raise KeyboardInterrupt
 
     def _tell(self, command: Command) -> None:

@@ -26,7 +26,7 @@ def stop(
         typer.Option(help="wait: for its next checkpoint, up to --wait; required: none, no stop; no: at once."),
     ] = "wait",
     wait: Annotated[str, typer.Option(help="How long to wait for a checkpoint.")] = "1h",
-    grace: Annotated[str, typer.Option(help="How long the processes have to end after SIGTERM.")] = "5m",
+    grace: Annotated[str, typer.Option(help="How long it has to end once it is told to.")] = "5m",
     kill: Annotated[bool, typer.Option("--kill", help="SIGKILL what still runs after that.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     detach: Annotated[
@@ -35,7 +35,7 @@ def stop(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Stop a run, and prove it; first it names the processes that would be signalled, and asks.
+    """Stop a run, and prove it; first it names what would be stopped and how, and asks.
 
     A running daemon carries the order out; without one this command does. A folder that no daemon knows is stopped as
     well. Exits 0 only once every process of the run is gone.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from watcher.act import Identity, Output, ProcessBackend, identify
+from watcher.act import Frozen, Identity, Output, find
 from watcher.discover import FoundRun
 from watcher.doctor.finding import Finding, ok, warn
 from watcher.doctor.patient import Patient
@@ -31,27 +31,17 @@ def _run(patient: Patient, run: FoundRun, rules: list[Rule]) -> Finding:
     what = f"control of {run.name}"
     whose = f"; {counted(len(rules), 'rule')} may stop it" if rules else "; no rule may stop it"
     try:
-        return ok(what, _shown(_identify(patient, run)) + whose)
+        return ok(what, _shown(find(Output.of(run, patient.runs), patient.backend(run), patient.now)) + whose)
     except ActError as error:
         if rules:
             return warn(what, f"cannot stop: no backend: {error}", f"until then {rules[0].name} only alerts")
         return ok(what, f"{error}{whose}")
 
 
-def _identify(patient: Patient, run: FoundRun) -> Identity:
-    """Find a run's processes as a stop would, if it were ordered now.
-
-    Raises:
-        ActError: there are none, or none that may be signalled.
-
-    """
-    backend = patient.backend(run)
-    if not isinstance(backend, ProcessBackend):
-        raise ActError(f"backend {backend.name} has no processes to look for")
-    return identify(Output.of(run, patient.runs), backend, patient.now)
-
-
-def _shown(identity: Identity) -> str:
+def _shown(identity: Frozen) -> str:
+    if not isinstance(identity, Identity):
+        seen = f" with {len(identity.members)} of its processes here" if identity.members else ""
+        return f"{identity.named}{seen}: {identity.tie}"
     root = identity.roots[0]
     below = len(identity.members) - 1
     more = f" with {below} more below it" if below else ""

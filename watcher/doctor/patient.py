@@ -102,7 +102,7 @@ class Patient:
     def trainings(self) -> dict[int, str]:
         """Give the processes of the runs that train, the run's name by pid."""
         backends = [(run, self.backend(run)) for run in self.active]
-        ours = [(run, backend) for run, backend in backends if isinstance(backend, ProcessBackend)]
+        ours = [(run, one if isinstance(one, ProcessBackend) else ProcessBackend()) for run, one in backends]
         return Trainings(lambda: [Training(run.name, Output.of(run, self.runs), own) for run, own in ours])()
 
     @cached_property

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from watcher import act
-from watcher.act import Identity, NoProcessError, Process
+from watcher.act import Frozen, NoProcessError, Process
 from watcher.errors import ActError
 from watcher.judge import LATER, Rule
 from watcher.nouns import Run
@@ -25,7 +25,7 @@ SLICE = 50
 """Runs that are looked at in one pass, all with one look at the system's processes."""
 KEY = "protection:"
 Known = Mapping[int, Process]
-Find = Callable[[Run, float, Known], Identity]
+Find = Callable[[Run, float, Known], Frozen]
 """Finds the processes of a run among all, or raises `ActError`."""
 NOTHING: Mapping[str, Any] = {"unprotected": [], "notes": [], "enforced": False, "tied": False, "spell": 0}
 """What is stored of a run: why nothing can stop it, what else is to be said, whether its rules are more than
@@ -62,7 +62,7 @@ class Protecting:
         """Of every run that was looked at, its newest output then: nothing is looked for twice for the same one."""
         self._missed: dict[str, float] = {}
         """When runs were looked for last, and not found."""
-        self._tied: dict[str, Identity] = {}
+        self._tied: dict[str, Frozen] = {}
         self.use(rules)
 
     def use(self, rules: Sequence[Rule]) -> None:

@@ -11,7 +11,8 @@ from watcher.steps.routing import where
 NO_BACKEND = "cannot stop: no backend"
 CONTROL = (
     "run the watcher as the user who trains, on the same host and in the same container, and name the training with "
-    "`control: [{process: {match: ...}}]` or `pidfile`"
+    "`control: [{process: {match: ...}}]` or `pidfile`, or what runs it by `systemd`, `slurm` or "
+    "`command` (docs/control.md)"
 )
 NOTHING_STOPS = "no rule stops it; rules with `then: stop` would (docs/rules.md)"
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from watcher.act import Identity, NoProcessError, Process, everything
+from watcher.act import Frozen, NoProcessError, Process, everything
 from watcher.errors import ActError
 from watcher.judge import Rule, Silent, State
 from watcher.nouns import Evaluation, Run, Verdict
@@ -28,7 +28,7 @@ PAUSED = 600.0
 CATCHES_UP = 120.0
 """Seconds after a start or a pause in which no silence begins: files that were written meanwhile are still taken in."""
 SEEN = "seen:"
-Find = Callable[[Run, float, Mapping[int, Process]], Identity]
+Find = Callable[[Run, float, Mapping[int, Process]], Frozen]
 """Finds the processes of a run, or raises `ActError`."""
 
 
