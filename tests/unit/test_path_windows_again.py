@@ -10,6 +10,8 @@ from typing import Any
 
 from tests.unit.test_path_windows import Make, make
 from tests.windowed import BROKEN, HIGH, Windowed
+from watcher.names import LOSS
+from watcher.record import baselines, runs
 from watcher.steps.numbers import SELDOM
 from watcher.steps.windows import LEFT_OUT
 
@@ -118,3 +120,42 @@ def test_a_metric_that_is_logged_at_last_is_judged_and_one_that_is_left_out_for_
     assert [step for _, step, *_ in world.seen()] == [50, 100]
     world.train(*[0.5] * 5)
     assert (world.state(NORM)["unknowns"], world.state(NORM)["reason"]) == (1, "trainer/raw/norm is missing")
+
+
+def test_a_decision_by_a_window_that_was_made_anew_is_replayed_without_the_one_before(make: Make) -> None:
+    world = make(AT_ONCE)
+    world.train(3.0, 3.0)
+    world.step = 80
+    world.train(0.5, 0.5)
+    world.goes_back(30)
+    world.train(3.0, 3.0)
+    assert [(attempt, step, seen) for attempt, step, _, seen in world.seen()] == [
+        (1, 20, False),
+        (1, 100, False),
+        (2, 50, True),
+    ]
+    assert world.firings() == [("high", 2, 50)]
+    found = world.explain("high")
+    assert found["decision"]["reason"].endswith("1st window in a row (step 50)")
+    assert found["replay"] == {"same": True, "differences": [], "changed": []}
+
+
+def test_with_another_baseline_all_windows_are_judged_anew(make: Make) -> None:
+    worse: dict[str, Any] = {
+        "name": "worse",
+        "when": {"metric": LOSS, "worse_by": "50%", "than": "baseline"},
+        "for": "9 evaluations",
+    }
+    world = make(worse)
+    world.log((0, 1.0))
+    world.sample(0)
+    world.train(*[1.2] * 10)
+    assert (world.state(worse)["seen"], world.state(worse)["count"]) == (2, 0)
+    world.log((101, 0.5))
+    world.sample(101)
+    with world.store.change("test") as db:
+        (run,) = runs.all_runs(db)
+        baselines.choose(db, run.id, baselines.Choice(run.id, 101), world.now)
+    world.step = 101
+    world.train(*[1.2] * 5)
+    assert (world.state(worse)["seen"], world.state(worse)["count"]) == (3, 3)
