@@ -26,6 +26,8 @@ home = pathlib.Path(__file__).parent.parent
 name, words = os.path.basename(sys.argv[0]), sys.argv[1:]
 with open(home / "calls", "a") as file:
     file.write(json.dumps([name, *words]) + "\\n")
+if os.environ.get("TZ") != "UTC" or "SCANCEL_INTERACTIVE" in os.environ:
+    sys.exit("this would be answered otherwise")
 state = json.loads((home / "state.json").read_text())
 def keep():
     fresh = home / "state.new"

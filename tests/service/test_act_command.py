@@ -231,3 +231,40 @@ def test_a_hold_keeps_the_program_from_being_run(programs: Programs, trees: Tree
     stop.held = "held by ann"
     assert stop.step() == "cancelled"
     assert not programs.told()
+
+
+def test_a_status_that_denies_what_runs_is_refused(programs: Programs, trees: Trees) -> None:
+    trees.train("up('trainer'); rest()")
+    trees.pid("trainer")
+    programs.said.write_text("gone")
+    stop = Stop(trees.run, programs.backend("pass", status=True))
+    assert stop.step() == "refused"
+    assert "says that" in stop.proof
+    assert "but its processes run" in stop.proof
+
+
+def test_a_relaunch_beside_what_is_gone_keeps_it_from_being_verified(programs: Programs, trees: Trees) -> None:
+    trees.train("up('trainer'); rest()")
+    trees.pid("trainer")
+    stop = Stop(trees.run, programs.backend(ENDS))
+    stop.go("acknowledged")
+    trees.gone("trainer")
+    trees.train("up('relaunched'); rest()")
+    again = trees.pid("relaunched")
+    wait_for(lambda: stop.step() and stop.command.progress.get("accepted"), "it has exited with 0")
+    assert stop.step(10) == "acknowledged"
+    assert stop.step(60) == "failed"
+    assert f"still running: {again}" in stop.proof
+
+
+def test_processes_that_were_started_meanwhile_are_another_launch(programs: Programs, trees: Trees) -> None:
+    with trees.train("up('trainer'); rest()") as process:
+        trees.pid("trainer")
+        stop = Stop(trees.run, programs.backend(ENDS))
+        stop.go("attempting")
+        process.kill()
+    trees.train("up('relaunched'); rest()")
+    trees.pid("relaunched")
+    stop.go("refused")
+    assert "was relaunched (pid" in stop.proof
+    assert not programs.told()

@@ -268,3 +268,18 @@ def test_a_daemon_that_dies_before_it_stores_a_step_comes_to_the_same_end(
         stop.step(10)
     assert stop.state == "verified"
     assert cluster.deeds()[-1] == CANCEL
+
+
+def test_a_job_that_is_another_users_at_the_moment_of_acting_is_refused(cluster: Cluster, stop: Stop) -> None:
+    stop.go("attempting")
+    cluster.job(uid=65534)
+    assert stop.step() == "refused"
+    assert "belongs to user 65534" in stop.proof
+    assert cluster.deeds() == []
+
+
+def test_a_job_is_not_cancelled_while_it_is_not_known_to_be_the_same(cluster: Cluster, stop: Stop) -> None:
+    stop.go("acknowledged")
+    cluster.set(says={"squeue": [0, "hello", ""]})
+    assert stop.step(GRACE * 2) == "failed"
+    assert cluster.deeds() == [TERM]

@@ -11,8 +11,7 @@ import pytest
 
 from tests.service.standins import INVOCATION, Cluster
 from tests.service.trees import Stop, Trees
-from watcher.act import SystemdBackend
-from watcher.act.systemd import in_group
+from watcher.act import SystemdBackend, processes
 
 UNIT = "flux-train.service"
 OTHER = "f" * 32
@@ -279,10 +278,22 @@ def test_another_host_proves_nothing(cluster: Cluster, stop: Stop) -> None:
     assert "cannot be verified from here" in stop.proof
 
 
-def test_control_groups_are_read_in_both_forms() -> None:
-    group = "/user.slice/user-1000.slice/user@1000.service/app.slice/flux-train.service"
-    assert in_group(f"0::{group}\n", group)
-    assert in_group(f"12:pids:/user.slice\n1:name=systemd:{group}/child\n", group)
-    assert not in_group(f"0::{group}-other\n", group)
-    assert not in_group("0::/\n", "/")
-    assert not in_group("0::/\n", "")
+def test_after_a_restart_of_the_machine_nothing_is_stopped(cluster: Cluster, stop: Stop) -> None:
+    stop.go("attempting")
+    stop.changed(boot_id="an earlier one")
+    assert stop.step() == "refused"
+    assert "another host or boot" in stop.proof
+    assert cluster.deeds() == []
+
+
+def test_a_process_that_was_noted_counts_though_nothing_shows_any_more_whose_it_is(
+    cluster: Cluster, trees: Trees, stop: Stop
+) -> None:
+    trees.python("up('escaped'); rest()")
+    process = processes.read(trees.pid("escaped"))
+    assert process is not None
+    stop.go("acknowledged")
+    stop.changed(members=[{"pid": process.pid, "start": process.start, "command": "train", "root": False}])
+    assert stop.step() == "acknowledged"
+    assert stop.step(60) == "failed"
+    assert str(process.pid) in stop.proof
