@@ -67,10 +67,39 @@ def _reporting(spec: Any, then: Callable[[Any], None]) -> Any:
     return spec
 
 
-def _optimizers(module: Any) -> None:
-    from . import hook
+class Late:
+    """The hook, loaded at the first step: processes that import torch and never step one do not wait for it."""
 
-    hook.attend(module)
+    def __init__(self) -> None:
+        self.hook: Any = None
+        self.tried = False
+
+    def before(self, optimizer: Any, *_: Any) -> None:
+        """Pass a step on before it is made."""
+        if not self.tried:
+            self._load()
+        if self.hook is not None:
+            self.hook.before(optimizer)
+
+    def after(self, optimizer: Any, *_: Any) -> None:
+        """Pass a step on after it was made."""
+        if self.hook is not None:
+            self.hook.after(optimizer)
+
+    def _load(self) -> None:
+        self.tried = True
+        try:
+            from . import hook
+
+            self.hook = hook.made()
+        except Exception as error:  # noqa: BLE001 - a failing watcher never hurts the trainer
+            _failed("hook", error)
+
+
+def _optimizers(module: Any) -> None:
+    late = Late()
+    module.register_optimizer_step_pre_hook(late.before)
+    module.register_optimizer_step_post_hook(late.after)
 
 
 def _schedulers(module: Any) -> None:

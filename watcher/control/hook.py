@@ -1,6 +1,6 @@
 """The hook in the training's own steps: reads a variable, and acts only when there is an order.
 
-It is registered for all optimizers of the process as soon as torch is there. A process that never steps one starts no
+It is registered for all optimizers of the process (`arm.py`). A process that never steps one starts no
 thread and touches no file.
 """
 
@@ -228,10 +228,8 @@ def _shown(value: Any) -> float | None:
     return float(value)
 
 
-def attend(module: Any) -> Hook:
-    """Register the hook for all optimizers of this process; `module` is `torch.optim.optimizer`."""
+def made() -> Hook:
+    """Make the hook of this process, for the launch that its environment names."""
     hook = Hook(os.environ[protocol.CONTROL_DIR], os.environ[protocol.LAUNCH_ID])
-    module.register_optimizer_step_pre_hook(hook.before)
-    module.register_optimizer_step_post_hook(hook.after)
     os.register_at_fork(after_in_child=hook.forget)
     return hook
