@@ -13,6 +13,7 @@ import pytest
 from tests.service.standins import Cluster
 from tests.service.trees import Stop, Trees
 from watcher.act import SlurmBackend
+from watcher.act.machine import PATIENCE
 
 STARTED = "2020-01-01T08:00:00"
 REQUEUED = "2020-01-01T09:30:00"
@@ -244,8 +245,10 @@ def test_without_squeue_nothing_is_planned(cluster: Cluster, stop: Stop) -> None
 
 def test_a_squeue_that_hangs_is_killed(cluster: Cluster, stop: Stop) -> None:
     cluster.set(hangs=["squeue"])
-    assert stop.step() == "refused"
+    assert stop.step() == "planned"
     assert "did not answer within 5 s" in stop.proof
+    stop.now += PATIENCE
+    assert stop.step() == "refused"
 
 
 def test_a_job_that_trains_something_else_here_is_refused(cluster: Cluster, trees: Trees, stop: Stop) -> None:

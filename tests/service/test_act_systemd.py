@@ -12,6 +12,7 @@ import pytest
 from tests.service.standins import INVOCATION, Cluster
 from tests.service.trees import Stop, Trees
 from watcher.act import SystemdBackend, processes
+from watcher.act.machine import PATIENCE
 
 UNIT = "flux-train.service"
 OTHER = "f" * 32
@@ -188,9 +189,12 @@ def test_a_unit_that_was_started_after_the_evidence_is_a_relaunch(cluster: Clust
 
 def test_without_systemctl_or_a_manager_it_says_so(cluster: Cluster, trees: Trees) -> None:
     stop = Stop(trees.run, SystemdBackend(unit=UNIT, user=False))
-    assert stop.step() == "refused"
+    assert stop.step() == "planned"
     assert "the system manager cannot be asked" in stop.proof
     assert "No medium found" in stop.proof
+    assert stop.proof.endswith("; it is asked again")
+    stop.now += PATIENCE
+    assert stop.step() == "refused"
     cluster.lacks("systemctl")
     stop = Stop(trees.run, SystemdBackend(unit=UNIT))
     assert stop.step() == "refused"
@@ -199,12 +203,19 @@ def test_without_systemctl_or_a_manager_it_says_so(cluster: Cluster, trees: Tree
 
 def test_a_systemctl_that_does_not_answer_is_killed_and_not_asked_again_at_once(cluster: Cluster, stop: Stop) -> None:
     cluster.set(hangs=["systemctl"])
-    assert stop.step() == "refused"
+    assert stop.step() == "planned"
     assert "did not answer within 5 s and was killed" in stop.proof
     again = Stop(stop.run, stop.backend)
-    assert again.step() == "refused"
+    assert again.step() == "planned"
     assert "is not asked again so soon" in again.proof
     assert len(cluster.calls) == 1
+
+
+def test_a_manager_that_answers_again_is_taken_at_its_word(cluster: Cluster, trees: Trees) -> None:
+    stop = Stop(trees.run, SystemdBackend(unit=UNIT, user=False))
+    assert [stop.step(), stop.step()] == ["planned", "planned"]
+    cluster.unit("system")
+    stop.go("verified")
 
 
 def test_a_user_who_may_not_stop_the_unit_is_told_the_way_out(cluster: Cluster, stop: Stop) -> None:

@@ -12,7 +12,7 @@ from watcher.act import processes
 from watcher.act.backend import CommandBackend, ProcessBackend
 from watcher.act.caller import veto
 from watcher.act.identity import Identity, Member, NoProcessError, identify, others
-from watcher.act.moves import Paces, World, also_sent, proved, to, vetoed
+from watcher.act.moves import Paces, World, also_sent, proved, refused, to, vetoed
 from watcher.act.processes import Process
 from watcher.act.programs import ANSWER, Answer, Running, heard
 from watcher.act.ties import Output
@@ -110,7 +110,7 @@ class ByCommand:
         except NoProcessError:
             return to(command, "cancelled", world, "the run had ended by itself before anything was done")
         except ActError as error:
-            return to(command, "refused", world, f"{error}; nothing was run")
+            return refused(command, world, error, "nothing was run")
         return to(command, "attempting", world, "", identity, {**command.progress, **noted})
 
     def attempt(self, command: Command, world: World) -> Command:
@@ -125,7 +125,7 @@ class ByCommand:
             progress = also_sent(command, "nothing was run, it had ended", at=world.now, began=world.now, accepted=True)
             return to(command, "acknowledged", world, "", None, progress)
         except ActError as error:
-            return to(command, "refused", world, f"{error}; nothing was run")
+            return refused(command, world, error, "nothing was run")
         self._running[_key(command, world)] = running
         started = processes.read(running.pid)
         noted = {"pid": running.pid, "start": started.start if started else 0, "at": world.now, "began": world.now}

@@ -11,7 +11,7 @@ from watcher.act import processes, slurm
 from watcher.act.backend import SlurmBackend
 from watcher.act.caller import veto
 from watcher.act.identity import Member, NoProcessError, refuse
-from watcher.act.moves import Paces, World, also_sent, perhaps_before, proved, to, vetoed
+from watcher.act.moves import Paces, World, also_sent, perhaps_before, proved, refused, to, vetoed
 from watcher.act.processes import CLOCK_SLACK, Process
 from watcher.act.programs import UnansweredError
 from watcher.act.slurm import Job
@@ -102,7 +102,7 @@ class BySlurm:
         except NoProcessError:
             return to(command, "cancelled", world, "the run had ended by itself before anything was done")
         except ActError as error:
-            return to(command, "refused", world, f"{error}; nothing was cancelled")
+            return refused(command, world, error, "nothing was cancelled")
         return to(command, "attempting", world, "", identity, {**command.progress, **noted})
 
     def attempt(self, command: Command, world: World) -> Command:
@@ -119,7 +119,7 @@ class BySlurm:
         except NoProcessError:
             sent = f"nothing to signal, it had ended{again}"
         except ActError as error:
-            return to(command, "refused", world, f"{error}; nothing was cancelled{again}")
+            return refused(command, world, error, f"nothing was cancelled{again}")
         return to(command, "acknowledged", world, "", identity, also_sent(command, sent, at=at, began=world.now))
 
     def verify(self, command: Command, world: World) -> Command:

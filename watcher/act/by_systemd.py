@@ -11,7 +11,7 @@ from watcher.act import processes, systemd, ties
 from watcher.act.backend import SystemdBackend
 from watcher.act.caller import veto
 from watcher.act.identity import Member, NoProcessError, refuse, refuse_users
-from watcher.act.moves import World, also_sent, escalates, perhaps_before, proved, to, vetoed
+from watcher.act.moves import World, also_sent, escalates, perhaps_before, proved, refused, to, vetoed
 from watcher.act.processes import CLOCK_SLACK, Process
 from watcher.act.programs import UnansweredError
 from watcher.act.systemd import Unit
@@ -97,7 +97,7 @@ class BySystemd:
         except NoProcessError:
             return to(command, "cancelled", world, "the run had ended by itself before anything was done")
         except ActError as error:
-            return to(command, "refused", world, f"{error}; nothing was stopped")
+            return refused(command, world, error, "nothing was stopped")
         return to(command, "attempting", world, "", identity, {**command.progress, **noted})
 
     def attempt(self, command: Command, world: World) -> Command:
@@ -112,7 +112,7 @@ class BySystemd:
         except NoProcessError:
             identity, sent = stored, f"nothing to stop, it had ended{again}"
         except ActError as error:
-            return to(command, "refused", world, f"{error}; nothing was stopped{again}")
+            return refused(command, world, error, f"nothing was stopped{again}")
         if sent.endswith(_REFUSED):
             proof = f"{sent}; use a unit of your user manager, or allow this user to stop it (polkit)"
             return to(command, "failed", world, proof, identity, also_sent(command, sent))

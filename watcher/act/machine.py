@@ -19,13 +19,16 @@ from watcher.act.by_slurm import BySlurm
 from watcher.act.by_systemd import BySystemd
 from watcher.act.caller import Caller, veto
 from watcher.act.identity import Identity, NoProcessError, is_same
-from watcher.act.moves import Frozen, Way, World, to, vetoed
+from watcher.act.moves import Frozen, Way, World, is_passing, refused, to, vetoed
 from watcher.act.processes import Process
+from watcher.act.programs import UnansweredError
 from watcher.act.ties import Output
 from watcher.clock import clock, span
 from watcher.errors import ActError
 from watcher.nouns import FINAL, Command
 
+PATIENCE = 120.0
+"""Seconds in which a program that does not answer is asked again, before a stop is refused because of it."""
 WAYS: Mapping[type[Backend], Way] = {
     ProcessBackend: ByProcess(),
     SystemdBackend: BySystemd(),
@@ -69,6 +72,13 @@ def step(command: Command, output: Output, backend: Backend, now: float, ask: Ca
         proof = f"no backend {backend.name} can stop this run"
         return replace(command, state="failed", changed_at=now, proof=proof)
     world = World(output, backend, now, ask)
+    try:
+        return _moved(command, world, way)
+    except UnansweredError as error:
+        return _asked_again(command, world, error)
+
+
+def _moved(command: Command, world: World, way: Way) -> Command:
     if command.state == "attempting":
         return way.attempt(command, world)
     if command.state == "acknowledged":
@@ -76,10 +86,25 @@ def step(command: Command, output: Output, backend: Backend, now: float, ask: Ca
     return _TRANSITIONS[command.state](command, world, way)
 
 
+def _asked_again(command: Command, world: World, error: UnansweredError) -> Command:
+    """Wait where systemd, Slurm or a program of the user's does not answer just now; not for ever."""
+    key = f"{command.state} unanswered"
+    since = command.progress.get(key)
+    if since is None:
+        progress = {**command.progress, key: world.now}
+        return replace(command, proof=f"{error}; it is asked again", progress=progress)
+    if world.now - since < PATIENCE:
+        return command
+    error.permanent = True
+    return _unplanned(command, world, error) if command.state == "planned" else refused(command, world, error)
+
+
 def _plan(command: Command, world: World, way: Way) -> Command:
     try:
         identity = way.find(world.output, world.backend, command.evidence_at)
     except ActError as error:
+        if is_passing(error):
+            raise
         return _unplanned(command, world, error)
     if command.args.get("mode") != "enforce":
         return to(command, "refused", world, f"observe mode: would have stopped {identity.named}", identity)

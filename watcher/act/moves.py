@@ -10,7 +10,9 @@ from watcher.act.backend import Backend
 from watcher.act.caller import Caller
 from watcher.act.identity import Member
 from watcher.act.processes import Process
+from watcher.act.programs import UnansweredError
 from watcher.act.ties import Output
+from watcher.errors import ActError
 from watcher.nouns import ActionState, Command
 
 
@@ -97,6 +99,23 @@ def vetoed(command: Command, world: World, why: str) -> Command:
     is_away = not world.output.folder.is_dir()
     progress = {**command.progress, "withdrawn": True} if is_away else command.progress
     return to(command, "cancelled", world, why, progress=progress)
+
+
+def is_passing(error: ActError) -> bool:
+    """Tell whether only a program does not answer just now: it may at the next pass."""
+    return isinstance(error, UnansweredError) and not error.permanent
+
+
+def refused(command: Command, world: World, error: ActError, what: str = "nothing was done") -> Command:
+    """End a stop that is not certain enough.
+
+    Raises:
+        UnansweredError: that may pass.
+
+    """
+    if is_passing(error):
+        raise error
+    return to(command, "refused", world, f"{error}; {what}")
 
 
 def proved(command: Command, world: World, gone: str, identity: Frozen) -> Command:
