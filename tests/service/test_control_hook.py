@@ -50,7 +50,19 @@ def test_applied_is_not_said_before_two_further_steps(tmp_path: Path) -> None:
         training.go(1)
         assert training.ack(number)["state"] == "prepared"
         training.go(1)
-        assert training.waits(number)["state"] == "applied"
+        ack = training.waits(number)
+        assert (ack["state"], ack["step"]) == ("applied", ack["details"]["changed_after_step"] + 2)
+
+
+def test_a_command_that_was_acknowledged_before_is_not_obeyed_again(tmp_path: Path) -> None:
+    with Trained(tmp_path) as training:
+        (training.control / "acks").mkdir(mode=0o700)
+        done = training.send("scale_lr", factor=0.1)
+        protocol.write_json(str(training.control / "acks" / f"{done}-0.json"), {"id": done, "state": "prepared"})
+        training.go(2)
+        assert training.step_until(training.send("scale_lr", factor=0.5))["state"] == "applied"
+        training.go(1)
+    assert training.used[-1] == pytest.approx([0.05, 0.01])
 
 
 def test_commands_of_another_launch_are_ignored_and_none_is_obeyed_twice(tmp_path: Path) -> None:

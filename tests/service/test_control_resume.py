@@ -69,6 +69,22 @@ def test_what_is_made_after_the_command_is_lowered_too(tmp_path: Path) -> None:
     assert training.used[-1] == pytest.approx([0.05, 0.01, 0.02], rel=1e-9)
 
 
+def test_a_scheduler_made_after_the_command_goes_on_from_the_lower_rate(tmp_path: Path) -> None:
+    make = "setattr(training, 'scheduler', torch.optim.lr_scheduler.{}) or 1"
+    kinds = {
+        "LambdaLR(training.optimizer, lambda step: 0.5**step)": [[0.05, 0.01], [0.025, 0.005]],
+        "CosineAnnealingLR(training.optimizer, 1, eta_min=0.002)": [[0.05, 0.01], [0.001, 0.001]],
+    }
+    for number, (kind, expected) in enumerate(kinds.items()):
+        (folder := tmp_path / str(number)).mkdir()
+        with Trained(folder) as training:
+            training.go(2)
+            assert training.step_until(training.send("scale_lr", factor=0.5))["state"] == "applied"
+            training.ask("do", make.format(kind))
+            training.go(2)
+        assert training.used[-2:] == [pytest.approx(row, rel=1e-9) for row in expected], kind
+
+
 def test_two_changes_multiply_and_a_checkpoint_between_them_gets_the_second(tmp_path: Path) -> None:
     with Trained(tmp_path, scheduler="cosine") as training:
         training.go(1)
