@@ -67,13 +67,13 @@ def _is_told_what_is_there_and_what_is_missing(stage: Stage) -> None:
 
 
 def _sees_how_far_scoring_lags(stage: Stage, daemon: subprocess.Popen[bytes]) -> None:
-    """Hold the scorer, so that there is a lag to be seen; it runs at the lowest priority."""
+    """Hold the scorer from its start, so that there is a lag to be seen; it runs at the lowest priority."""
     (scorer,) = stage.waits(lambda: psutil.Process(daemon.pid).children(), "the scorer is started")
-    stage.waits(lambda: scorer.nice() == 19, "the scorer has the lowest priority")
     scorer.send_signal(signal.SIGSTOP)
     stage.waits(lambda: (run(stage).get("lag_seconds") or 0) > 0, "something waits for a score")
     assert "waiting (oldest" in stage.types("watcher status")
     scorer.send_signal(signal.SIGCONT)
+    stage.waits(lambda: scorer.nice() == 19, "the scorer has the lowest priority")
 
 
 def _sees_that_nothing_protects_the_run(stage: Stage) -> None:

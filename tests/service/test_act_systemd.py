@@ -12,7 +12,6 @@ import pytest
 from tests.service.standins import INVOCATION, Cluster
 from tests.service.trees import Stop, Trees
 from watcher.act import SystemdBackend, processes
-from watcher.act.machine import PATIENCE
 
 UNIT = "flux-train.service"
 OTHER = "f" * 32
@@ -185,37 +184,6 @@ def test_a_unit_that_was_started_after_the_evidence_is_a_relaunch(cluster: Clust
     stop = Stop(trees.run, SystemdBackend(unit=UNIT, user=True), evidence_at=evidence_at)
     assert stop.step() == ("refused" if late else "waiting")
     assert not late or "was started 60 s after the images" in stop.proof
-
-
-def test_without_systemctl_or_a_manager_it_says_so(cluster: Cluster, trees: Trees) -> None:
-    stop = Stop(trees.run, SystemdBackend(unit=UNIT, user=False))
-    assert stop.step() == "planned"
-    assert "the system manager cannot be asked" in stop.proof
-    assert "No medium found" in stop.proof
-    assert stop.proof.endswith("; it is asked again")
-    stop.now += PATIENCE
-    assert stop.step() == "refused"
-    cluster.lacks("systemctl")
-    stop = Stop(trees.run, SystemdBackend(unit=UNIT))
-    assert stop.step() == "refused"
-    assert "systemctl was not found on PATH" in stop.proof
-
-
-def test_a_systemctl_that_does_not_answer_is_killed_and_not_asked_again_at_once(cluster: Cluster, stop: Stop) -> None:
-    cluster.set(hangs=["systemctl"])
-    assert stop.step() == "planned"
-    assert "did not answer within 5 s and was killed" in stop.proof
-    again = Stop(stop.run, stop.backend)
-    assert again.step() == "planned"
-    assert "is not asked again so soon" in again.proof
-    assert len(cluster.calls) == 1
-
-
-def test_a_manager_that_answers_again_is_taken_at_its_word(cluster: Cluster, trees: Trees) -> None:
-    stop = Stop(trees.run, SystemdBackend(unit=UNIT, user=False))
-    assert [stop.step(), stop.step()] == ["planned", "planned"]
-    cluster.unit("system")
-    stop.go("verified")
 
 
 def test_a_user_who_may_not_stop_the_unit_is_told_the_way_out(cluster: Cluster, stop: Stop) -> None:

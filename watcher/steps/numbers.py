@@ -72,9 +72,9 @@ class Numbers:
                 self._ask(watched, known, now)
 
     def idle(self, now: float) -> bool:  # noqa: ARG002 - as of every step
-        """Tell whether the logs of all active runs were read to their end."""
-        ids = [one.run.id for one in self._active()]
-        return all(run_id in self._logs and self._logs[run_id].read_at is not None for run_id in ids)
+        """Tell whether the logs of all active runs were read to their end, and no evaluation waits for that."""
+        known = [self._logs.get(one.run.id) for one in self._active()]
+        return all(one is not None and one.read_at is not None and not one.awaited for one in known)
 
     def are_read(self, run: Run, since: float, now: float) -> bool:
         """Tell whether a run's logs were read to their end since a wall time, or that cannot be waited for any longer.
