@@ -86,6 +86,25 @@ def test_a_fault_of_a_rule_is_said_in_words_for_users(place: Path, fields: str, 
 
 
 @pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ("then: [{scale_lr: {factor: 2}}, stop]",
+         ["then: `scale_lr` and `stop` at once", "then[0].scale_lr.factor: must be less than 1.0, not 2"]),
+        ("then: [{set_lr: {to: 1}}, {scale_lr: {factr: 1}}]",
+         ["then: `scale_lr` and `set_lr` contradict", "then[1].scale_lr.factor: is r", "then[1].scale_lr.factr: unkn"]),
+        ("escalate: {after: 2 evaluations, then: [stop, {stop: {save: never}}]}",
+         ["escalate.then: action `stop` is given twice", "escalate.then[1].stop.save: must be `wait`, `required` or"]),
+        ("then: [3]", ["then[0]: this is no action"]),
+        ("then: [stap, stap]", ["then[0]: `stap` is no action", "then[1]: `stap` is no action"]),
+    ],
+)  # fmt: skip
+def test_a_fault_in_an_action_does_not_hide_that_two_contradict(place: Path, fields: str, said: list[str]) -> None:
+    found = sorted(one(fields))
+    assert len(found) == len(said), found
+    assert all(fault.startswith(start) for fault, start in zip(found, said, strict=True)), found
+
+
+@pytest.mark.parametrize(
     ("text", "fault"),
     [
         ("[1]", "r.yaml:1: must be a mapping, not a list; its keys are version, rules"),

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    field_validator,
+)
+from pydantic_core import InitErrorDetails
 
 from watcher.judge.spans import ASpan, Span
 from watcher.part import Duration, Part
@@ -125,29 +134,63 @@ def _parse_actions(value: object) -> object:
     return value if isinstance(value, list | tuple) else [value]
 
 
-def _contradictory(actions: tuple[tuple[str, Settings | None], ...]) -> tuple[tuple[str, Settings | None], ...]:
-    names = [name for name, _ in actions]
-    if not names:
-        raise ValueError("names no action; write `alert` or `stop`")
-    if twice := next((name for name in names if names.count(name) > 1), None):
-        raise ValueError(f"action `{twice}` is given twice; keep one")
-    if {"scale_lr", "set_lr"} <= {*names}:
-        raise ValueError("`scale_lr` and `set_lr` contradict each other; keep one")
+def _at_once(value: object, handler: ValidatorFunctionWrapHandler) -> object:
+    """Check every action and what they mean together, so that a fault in one does not hide that two contradict.
+
+    Raises:
+        ValidationError: with the faults of both.
+
+    """
+    try:
+        actions = handler(value)
+    except ValidationError as error:
+        names = [name for name in names_in(value) if name in ACTIONS]
+        if not names or not (together := _contradiction(names)):
+            raise
+        raise ValidationError.from_exception_data(error.title, [_told(together, value), *_again(error)]) from error
+    if together := _contradiction([name for name, _ in actions]):
+        raise ValueError(together)
+    return actions
+
+
+def _told(words: str, value: object) -> InitErrorDetails:
+    return InitErrorDetails(type="value_error", loc=(), input=value, ctx={"error": ValueError(words)})
+
+
+def _again(error: ValidationError) -> list[InitErrorDetails]:
+    """Give the faults of a validation in the form in which they can be raised once more."""
+    return [
+        InitErrorDetails(type=fault["type"], loc=fault["loc"], input=fault["input"], ctx=fault.get("ctx", {}))
+        for fault in error.errors(include_url=False)
+    ]
+
+
+def _contradiction(names: list[str]) -> str:
+    """Say why actions cannot stand together; empty when they can."""
     rate = next((name for name in ("scale_lr", "set_lr") if name in names), None)
+    if not names:
+        return "names no action; write `alert` or `stop`"
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        return f"action `{twice}` is given twice; keep one"
+    if {"scale_lr", "set_lr"} <= {*names}:
+        return "`scale_lr` and `set_lr` contradict each other; keep one"
     if rate and "stop" in names:
-        raise ValueError(
+        return (
             f"`{rate}` and `stop` at once: a run that is stopped has no learning rate; stop it later, if that does not "
             "help: `escalate: {after: 4 evaluations, then: stop}`"
         )
-    return actions
+    return ""
 
 
 # `Written` is there for those who ask which keys may stand below an action's name.
 AnAction = Annotated[tuple[str, Settings | None], BeforeValidator(_parse_action), tuple[Written]]
-Actions = Annotated[tuple[AnAction, ...], BeforeValidator(_parse_actions), AfterValidator(_contradictory)]
+# What stands last is asked first: a single action is made a list before they are checked together.
+Actions = Annotated[tuple[AnAction, ...], WrapValidator(_at_once), BeforeValidator(_parse_actions)]
 
 
-def names_in(then: Any) -> set[str]:
-    """Give the names of actions as they are written, before anything is checked."""
+def names_in(then: Any) -> list[str]:
+    """Give the names of actions as they are written, in order, before anything is checked."""
     found = then if isinstance(then, list) else [then]
-    return {name for one in found for name in ([one] if isinstance(one, str) else one if isinstance(one, dict) else [])}
+    return [
+        str(name) for one in found for name in ([one] if isinstance(one, str) else one if isinstance(one, dict) else [])
+    ]

@@ -229,7 +229,7 @@ def _settled(actions: Sequence[tuple[str, Settings | None]]) -> list[tuple[str, 
 def _names(rule: Mapping[str, Any]) -> set[str]:
     """Give the names of all actions of a rule as it is written."""
     later = rule.get("escalate")
-    return names_in(rule.get("then")) | (names_in(later.get("then")) if isinstance(later, dict) else set())
+    return {*names_in(rule.get("then")), *(names_in(later.get("then")) if isinstance(later, dict) else ())}
 
 
 class RuleFile(Part):
