@@ -58,7 +58,8 @@ def assemble(
     scoring = Scoring(store, scorer, Together.of(config.scorers).batch_size, config.settle.max_pixels)
     protecting = Protecting(store, routes, rules, layouts.runs, layouts.processes)
     judging = Judging(rules, routes, layouts.checkpoints)
-    silence = Silence(store, Deciding(routes, layouts.checkpoints), rules, layouts.runs, layouts.processes)
+    deciding = Deciding(routes, layouts.checkpoints)
+    silence = Silence(store, deciding, rules, layouts.runs, layouts.processes)
     numbers = Numbers(store, lambda: list(intake.watched.values()), lookers)
     closing = Closing(
         store,
@@ -72,14 +73,7 @@ def assemble(
         logs_read=numbers.are_read,
         numbers=_logged(rules),
     )
-    windowing = Windowing(
-        store,
-        Deciding(routes, layouts.checkpoints),
-        rules,
-        layouts.runs,
-        numbers.news_of,
-        protecting.closed,
-    )
+    windowing = Windowing(store, deciding, rules, layouts.runs, numbers.news_of, protecting.closed)
     again = Again(store, closing.close, judging, protecting.closed)
     mirroring = Mirroring(store, config.trackers, layouts.setup, state)
     permits = Permits(intake, rules)

@@ -10,7 +10,7 @@ from watcher.act import processes, signals
 from watcher.act.backend import ProcessBackend
 from watcher.act.caller import veto
 from watcher.act.identity import Identity, Member, NoProcessError, confirm, identify, others, own_groups
-from watcher.act.moves import World, also_sent, escalates, perhaps_before, proved, to, vetoed
+from watcher.act.moves import World, also_sent, escalates, perhaps_before, proved, refused, to, vetoed
 from watcher.act.processes import Process
 from watcher.act.ties import Output
 from watcher.clock import span
@@ -47,7 +47,7 @@ class ByProcess:
         except NoProcessError:
             return _ended(command, world)
         except ActError as error:
-            return to(command, "refused", world, f"{error}; nothing was signalled")
+            return refused(command, world, error, "nothing was signalled")
         all_noted = {**command.progress, **noted, "groups": own_groups(identity, known)}
         return to(command, "attempting", world, "", identity, all_noted)
 
@@ -64,7 +64,7 @@ class ByProcess:
         except NoProcessError:
             sent = f"SIGTERM to nobody, all had ended{again}"
         except ActError as error:
-            return to(command, "refused", world, f"{error}; nothing was signalled{again}")
+            return refused(command, world, error, f"nothing was signalled{again}")
         progress = {**command.progress, "sent": [sent], "at": world.now, "began": world.now}
         return to(command, "acknowledged", world, "", identity, progress)
 

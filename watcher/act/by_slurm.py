@@ -10,9 +10,9 @@ from typing import Any
 from watcher.act import processes, slurm
 from watcher.act.backend import SlurmBackend
 from watcher.act.caller import veto
-from watcher.act.identity import Member, NoProcessError, refuse
+from watcher.act.identity import Member, NoProcessError, joined, refuse, refuse_relaunch
 from watcher.act.moves import Paces, World, also_sent, perhaps_before, proved, refused, to, vetoed
-from watcher.act.processes import CLOCK_SLACK, Process
+from watcher.act.processes import Process
 from watcher.act.programs import UnansweredError
 from watcher.act.slurm import Job
 from watcher.act.ties import Output
@@ -71,11 +71,7 @@ class BySlurm:
         _refuse_others(job)
         if job.state not in slurm.RUNS or job.started_at is None:
             raise NoProcessError(f"Slurm job {job.name} is {job.state}")
-        late = job.started_at - evidence_at
-        if late > CLOCK_SLACK:
-            raise ActError(
-                f"Slurm job {job.name} was started {late:.0f} s after the images in question were written: a relaunch"
-            )
+        refuse_relaunch(f"Slurm job {job.name} was started", job.started_at, evidence_at)
         return _identity(job, job.started_at, output, processes.everything() if known is None else known)
 
     def deed(self, backend: SlurmBackend, args: Mapping[str, Any]) -> str:
@@ -163,7 +159,7 @@ def _identity(job: Job, started_at: float, output: Output, known: Mapping[int, P
     if os.getpid() in {process.pid for process in tree}:
         raise ActError(f"this program itself runs in Slurm job {job.name}; use the backend `process`")
     refuse(tree, output)
-    members = tuple(Member(one.pid, one.start, one.shown) for one in tree)
+    members = joined((), tree)
     tie = "the configuration names its job"
     place = (processes.host(), processes.boot_id())
     return JobIdentity(job.name, job.number, job.uid, job.submitted, started_at, tie, *place, members)

@@ -10,9 +10,9 @@ from typing import Any
 from watcher.act import processes, systemd, ties
 from watcher.act.backend import SystemdBackend
 from watcher.act.caller import veto
-from watcher.act.identity import Member, NoProcessError, refuse, refuse_users
+from watcher.act.identity import Member, NoProcessError, joined, refuse, refuse_relaunch, refuse_users
 from watcher.act.moves import World, also_sent, escalates, perhaps_before, proved, refused, to, vetoed
-from watcher.act.processes import CLOCK_SLACK, Process
+from watcher.act.processes import Process
 from watcher.act.programs import UnansweredError
 from watcher.act.systemd import Unit
 from watcher.act.ties import Output
@@ -53,9 +53,7 @@ class UnitIdentity:
 
     def with_members(self, found: Sequence[Process]) -> UnitIdentity:
         """Add processes; nothing is ever taken away."""
-        have = {(one.pid, one.start) for one in self.members}
-        new = [Member(one.pid, one.start, one.shown) for one in found if (one.pid, one.start) not in have]
-        return replace(self, members=(*self.members, *new))
+        return replace(self, members=joined(self.members, found))
 
 
 class BySystemd:
@@ -70,11 +68,7 @@ class BySystemd:
             raise ActError(f"unit {unit.name} has no InvocationID (systemd before 232?), so a restart cannot be told")
         if unit.started_at is None:
             raise ActError(f"systemd does not say when unit {unit.name} was started, so a relaunch cannot be told")
-        late = unit.started_at - evidence_at
-        if late > CLOCK_SLACK:
-            raise ActError(
-                f"unit {unit.name} was started {late:.0f} s after the images in question were written: a relaunch"
-            )
+        refuse_relaunch(f"unit {unit.name} was started", unit.started_at, evidence_at)
         return _identity(unit, output, processes.everything() if known is None else known)
 
     def deed(self, backend: SystemdBackend, args: Mapping[str, Any]) -> str:

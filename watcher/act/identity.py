@@ -75,11 +75,16 @@ class Identity:
 
     def extended(self, known: Mapping[int, Process]) -> Identity:
         """Add what the members have started since; nothing is ever taken away."""
-        have = {(m.pid, m.start) for m in self.members}
         below = processes.descendants([m.pid for m in self.living(known)], known)
-        found = [known[pid] for pid in sorted(below) if known[pid].alive]
-        new = [Member(p.pid, p.start, p.shown) for p in found if (p.pid, p.start) not in have]
-        return replace(self, members=(*self.members, *new)) if new else self
+        members = joined(self.members, [known[pid] for pid in sorted(below) if known[pid].alive])
+        return replace(self, members=members) if members != self.members else self
+
+
+def joined(members: tuple[Member, ...], found: Sequence[Process]) -> tuple[Member, ...]:
+    """Add processes to those that are members; nothing is ever taken away."""
+    have = {(one.pid, one.start) for one in members}
+    new = (Member(one.pid, one.start, one.shown) for one in found if (one.pid, one.start) not in have)
+    return (*members, *new)
 
 
 def is_same(member: Member, process: Process | None) -> bool:
@@ -225,8 +230,16 @@ def _refuse_younger(tree: list[Process], root: Process, evidence_at: float) -> N
 
     """
     eldest = min((p for p in tree if ties.could_train(p)), key=lambda p: p.start, default=root)
-    late = eldest.started_at - evidence_at
+    refuse_relaunch(f"process {eldest.pid} started", eldest.started_at, evidence_at)
+
+
+def refuse_relaunch(what: str, started_at: float, evidence_at: float) -> None:
+    """Refuse what was started after the images that are held against it; `what` says who was started.
+
+    Raises:
+        ActError: says by how much.
+
+    """
+    late = started_at - evidence_at
     if late > CLOCK_SLACK:
-        raise ActError(
-            f"process {eldest.pid} started {late:.0f} s after the images in question were written: a relaunch"
-        )
+        raise ActError(f"{what} {late:.0f} s after the images in question were written: a relaunch")

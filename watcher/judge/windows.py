@@ -12,10 +12,9 @@ from dataclasses import replace
 from statistics import median
 from typing import Protocol
 
+from watcher.judge.state import BLIND
 from watcher.nouns import Clock, Window
 
-FEW = 3
-"""So many windows without a number say that there is none."""
 LAST = 2**63 - 2
 """The last step at which a window can end: a store of 64 bits has to hold the one after it as well."""
 
@@ -59,10 +58,10 @@ def windows(
 def without(step: int, at: float, clock: Clock, begin: int, attempt_at: Callable[[int], int]) -> list[Window]:
     """Give the windows from a step on that are over by a step, with nothing in them, where a run logs other metrics.
 
-    `at` is the wall time of that step. Of many only the last `FEW`: they say no more than that there is nothing.
+    `at` is the wall time of that step. Of many only the last `BLIND`: by these a rule says that it cannot judge.
     """
     last = min(step, LAST) // clock.every
-    first = max(last - FEW, -(-max(0, begin - 1) // clock.every))
+    first = max(last - BLIND, -(-max(0, begin - 1) // clock.every))
     ends = [(number + 1) * clock.every for number in range(first, last)]
     return [Window(attempt_at(end), end, end, at, at, {}) for end in ends]
 
