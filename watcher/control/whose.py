@@ -10,7 +10,7 @@ import sys
 from contextlib import suppress
 from typing import Any
 
-from . import protocol
+from . import proc, protocol
 
 CLAIMS = "claims"
 _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
@@ -29,14 +29,12 @@ def unfit(folder: str, launch_id: str) -> str | None:
 
 
 def me() -> protocol.Json:
-    """Identify this process: host, boot, PID and its start (clock ticks since boot, field 22 of proc(5)'s stat)."""
+    """Identify this process: host, boot, PID and its start in clock ticks since boot."""
     found: protocol.Json = {"host": socket.gethostname(), "boot_id": None, "pid": os.getpid(), "start_time": None}
-    with suppress(OSError, IndexError, ValueError):
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-            found["boot_id"] = file.read().strip()
-        with open("/proc/self/stat", "rb") as file:
-            found["start_time"] = int(file.read().rpartition(b")")[2].split()[19])
-    return found
+    with suppress(OSError):
+        found["boot_id"] = proc.boot_id()
+    process = proc.read(os.getpid())
+    return dict(found, start_time=process.start if process else None)
 
 
 def ranks() -> tuple[int, int]:
