@@ -6,8 +6,9 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from watcher.act import Backend, Checkpoint, Frozen, Output, Process, ProcessBackend, Training, Trainings, find
-from watcher.config import Config, WatchedRun, reload_rules, rule_files
+from watcher.act import Backend, Checkpoint, Frozen, Output, Process, Training, Trainings, choose
+from watcher.backends import controls, processes_of
+from watcher.config import Config, reload_rules, rule_files
 from watcher.discover import Lookers, Observer
 from watcher.judge import Rule
 from watcher.mounts import Mounts
@@ -53,7 +54,7 @@ def assemble(
     routes = Routes(config.notify, rules)
     postman.use(routes.ways)
     intake = Intake(store, config.runs, Files(config.settle), config.mode, observer.watch, mounts, lookers)
-    layouts = Layouts(intake)
+    layouts = Layouts(intake, state)
     scorer.trainings = Trainings(layouts.trainings)
     scoring = Scoring(store, scorer, Together.of(config.scorers).batch_size, config.settle.max_pixels)
     protecting = Protecting(store, routes, rules, layouts.runs, layouts.processes)
@@ -79,7 +80,7 @@ def assemble(
     permits = Permits(intake, rules)
     per_hour = config.limits.stops_per_hour
     acting = Acting(
-        store, routes, layouts.backend, layouts.checkpoints, per_hour, permits.forbidden, intake.has_answered
+        store, routes, layouts.backends, layouts.checkpoints, per_hour, permits.forbidden, intake.has_answered
     )
     telling = Telling(store, routes, postman, rules)
 
@@ -134,8 +135,9 @@ class Permits:
 class Layouts:
     """Answers questions about a run from its layout; a run that is gone has no answers."""
 
-    def __init__(self, intake: Intake) -> None:
+    def __init__(self, intake: Intake, state: Path) -> None:
         self._intake = intake
+        self._state = state
 
     def runs(self) -> Collection[Run]:
         """Give the runs whose folders are there now."""
@@ -157,22 +159,15 @@ class Layouts:
         found = watched.layout.checkpoints(watched.found.place) if watched else []
         return [(one.step, str(one.path), one.written_at) for one in found]
 
-    def backend(self, run: Run) -> Backend:
-        """Give what a run is stopped through: its own `control:`, else its processes as they are found."""
+    def backends(self, run: Run) -> Sequence[Backend]:
+        """Give what a run is controlled through, in the order in which it is tried."""
         watched = self._intake.watched.get(run.id)
-        settings = watched.found.settings if watched else None
-        chosen = settings.control if isinstance(settings, WatchedRun) else ()
-        return chosen[0] if chosen else ProcessBackend()
+        return controls(watched.found if watched else None, self._state)
 
     def trainings(self) -> list[Training]:
         """Give the runs whose processes may be on a GPU; from any thread, and without a look at the disk."""
         active = [watched.run for watched in list(self._intake.watched.values()) if watched.run.state == "active"]
-        backends = [self.backend(run) for run in active]
-        return [
-            Training(run.name, Output.of(run, active), backend if isinstance(backend, ProcessBackend) else own)
-            for run, backend in zip(active, backends, strict=True)
-            for own in [ProcessBackend()]
-        ]
+        return [Training(run.name, Output.of(run, active), processes_of(self.backends(run))) for run in active]
 
     def processes(self, run: Run, now: float, known: Mapping[int, Process]) -> Frozen:
         """Find a run as a stop would: its processes among all, its unit, its job.
@@ -182,4 +177,4 @@ class Layouts:
             ActError: it cannot be told, or must not be touched.
 
         """
-        return find(Output.of(run, self.runs()), self.backend(run), now, known)
+        return choose(Output.of(run, self.runs()), self.backends(run), "stop", now, known).identity

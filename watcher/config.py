@@ -91,10 +91,10 @@ AnyBackend = Annotated[Backend, BeforeValidator(partial(_part_of, BACKENDS))]
 class WatchedRun(RunSettings):
     """One entry of `runs:`, with the backends it is controlled through."""
 
-    control: tuple[AnyBackend, ...] = Field(default=(), max_length=1)
-    """How the run is stopped: `[{process: {pidfile: ...}}]`, `[{process: {match: ...}}]`, `[{systemd: {unit: ...}}]`,
-    `[{slurm: {job: ...}}]` or `[{command: {stop: [...]}}]`; default: by the Python programs that are told to write
-    into its folder or have a file of it open for writing."""
+    control: tuple[AnyBackend, ...] = ()
+    """Through what the run is controlled, tried in this order: `exec`, `{process: {pidfile: ...}}`, `{process: {match:
+    ...}}`, `{systemd: {unit: ...}}`, `{slurm: {job: ...}}` or `{command: {stop: [...]}}`; default: the launch by
+    `watcher exec`, then the Python programs that are told to write into its folder or have a file of it open."""
 
 
 class Limits(Part):

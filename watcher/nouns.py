@@ -223,6 +223,9 @@ ActionState = Literal[
     "refused",
 ]
 FINAL: frozenset[str] = frozenset({"verified", "failed", "cancelled", "refused"})
+ActionKind = Literal["stop", "checkpoint", "scale_lr", "set_lr"]
+RATES: tuple[ActionKind, ...] = ("scale_lr", "set_lr")
+"""Actions that change the learning rate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +235,7 @@ class Command:
     id: int
     run_id: str
     rule: str
-    kind: Literal["stop"]
+    kind: ActionKind
     args: Mapping[str, Any]
     state: ActionState
     reason: str

@@ -189,7 +189,7 @@ class Stop:
             recheck=lambda: self.no_longer,
             held=lambda: self.held,
         )
-        return act.step(self.command, Output(self.run, self.stream, self.shared), self.backend, self.now, ask)
+        return act.step(self.command, Output(self.run, self.stream, self.shared), [self.backend], self.now, ask)
 
     def step(self, seconds: float = 0.0) -> str:
         """Let the clock go on, then take one step; gives the new state."""

@@ -221,8 +221,8 @@ def test_a_backend_that_cannot_stop_fails_and_says_so(make: Make) -> None:
         name = "other"
 
     stop = make()
-    done = act.step(stop.command, Output(stop.run), Other(), stop.now, Caller(checkpoints=list))
-    assert (done.state, done.proof) == ("failed", "no backend other can stop this run")
+    done = act.step(stop.command, Output(stop.run), [Other()], stop.now, Caller(checkpoints=list))
+    assert (done.state, done.proof) == ("failed", "cannot stop through `other`")
 
 
 def test_an_identity_comes_back_from_the_store_as_it_was(make: Make) -> None:

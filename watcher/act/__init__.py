@@ -1,10 +1,19 @@
 """Carrying decisions out: identify, wait, re-check, signal, verify."""
 
-from watcher.act.backend import BACKENDS, Backend, CommandBackend, ProcessBackend, SlurmBackend, SystemdBackend
+from watcher.act.backend import (
+    BACKENDS,
+    Backend,
+    CommandBackend,
+    ExecBackend,
+    ProcessBackend,
+    SlurmBackend,
+    SystemdBackend,
+)
 from watcher.act.caller import Caller, veto
+from watcher.act.choice import CannotError, Choice, can, cannot, choose
 from watcher.act.identity import Identity, NoProcessError, identify
 from watcher.act.kept import Checkpoint, Kept, kept
-from watcher.act.machine import deed, find, lives, step
+from watcher.act.machine import lives, step
 from watcher.act.moves import Frozen
 from watcher.act.processes import Process, everything
 from watcher.act.ties import Output
@@ -15,8 +24,11 @@ __all__ = [
     "BACKENDS",
     "Backend",
     "Caller",
+    "CannotError",
     "Checkpoint",
+    "Choice",
     "CommandBackend",
+    "ExecBackend",
     "Frozen",
     "Identity",
     "Kept",
@@ -29,9 +41,10 @@ __all__ = [
     "Training",
     "Trainings",
     "Writer",
-    "deed",
+    "can",
+    "cannot",
+    "choose",
     "everything",
-    "find",
     "identify",
     "kept",
     "lives",

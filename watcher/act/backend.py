@@ -1,11 +1,12 @@
-"""Through what a run is stopped."""
+"""Through what a run is controlled."""
 
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, PrivateAttr, field_validator, model_validator
 
 from watcher.part import Duration, PlugIn, UserPath
 
@@ -15,6 +16,27 @@ _JOB = re.compile(r"[1-9]\d*(_\d+)?")
 
 class Backend(PlugIn):
     """A way to act on a run."""
+
+
+class ExecBackend(Backend):
+    """The hook in a training that was launched by `watcher exec`: it stops, saves and lowers the rate from inside."""
+
+    name: ClassVar[str] = "exec"
+
+    folder: UserPath | None = None
+    """Its control folder; default: found by the run's folder, beside it or in the state folder."""
+    _state: Path | None = PrivateAttr(default=None)
+
+    @property
+    def state(self) -> Path | None:
+        """The state folder, in which control folders may lie."""
+        return self._state
+
+    def with_state(self, state: Path | None) -> ExecBackend:
+        """Give it with the state folder."""
+        made = self.model_copy()
+        made._state = state
+        return made
 
 
 class ProcessBackend(Backend):
@@ -90,4 +112,4 @@ class CommandBackend(Backend):
     """How long `stop` may take; then it is killed."""
 
 
-BACKENDS: tuple[type[Backend], ...] = (ProcessBackend, SystemdBackend, SlurmBackend, CommandBackend)
+BACKENDS: tuple[type[Backend], ...] = (ExecBackend, ProcessBackend, SystemdBackend, SlurmBackend, CommandBackend)

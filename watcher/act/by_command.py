@@ -18,7 +18,7 @@ from watcher.act.programs import ANSWER, Answer, Running, heard
 from watcher.act.ties import Output
 from watcher.clock import span
 from watcher.errors import ActError
-from watcher.nouns import Command
+from watcher.nouns import ActionKind, Command
 
 EVERY = 2.0
 """Seconds between two calls of `status` while a run is to end."""
@@ -88,7 +88,11 @@ class ByCommand:
             raise ActError(f"`{backend.status[0]}` says that {output} is gone, but its processes run: {found.named}")
         return CommandIdentity(found, launch)
 
-    def deed(self, backend: CommandBackend, args: Mapping[str, Any]) -> str:
+    def can(self, backend: CommandBackend, kind: ActionKind) -> bool:  # noqa: ARG002 - as of every way
+        """Tell whether it can do an action of this kind: only stop."""
+        return kind == "stop"
+
+    def deed(self, backend: CommandBackend, kind: ActionKind, args: Mapping[str, Any]) -> str:  # noqa: ARG002 - as of every way
         """Say which program is run."""
         return (
             f"`{' '.join(backend.stop)[:200]}` is run and has {span(backend.timeout)}; then {span(args['grace'])} pass"

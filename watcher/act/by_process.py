@@ -15,7 +15,7 @@ from watcher.act.processes import Process
 from watcher.act.ties import Output
 from watcher.clock import span
 from watcher.errors import ActError
-from watcher.nouns import Command
+from watcher.nouns import ActionKind, Command
 
 AFTER_KILL = 30.0
 """Seconds that a process has to vanish after SIGKILL."""
@@ -30,7 +30,11 @@ class ByProcess:
         """Find the processes of a run."""
         return identify(output, backend, evidence_at, known=known)
 
-    def deed(self, backend: ProcessBackend, args: Mapping[str, Any]) -> str:  # noqa: ARG002 - as of every way
+    def can(self, backend: ProcessBackend, kind: ActionKind) -> bool:  # noqa: ARG002 - as of every way
+        """Tell whether it can do an action of this kind: only stop."""
+        return kind == "stop"
+
+    def deed(self, backend: ProcessBackend, kind: ActionKind, args: Mapping[str, Any]) -> str:  # noqa: ARG002 - as of every way
         """Say which signals would be sent."""
         kill = f", and SIGKILL if they still run after {span(args['grace'])}" if args["kill"] else ""
         return f"These get SIGTERM{kill}"

@@ -18,7 +18,7 @@ from watcher.act.slurm import Job
 from watcher.act.ties import Output
 from watcher.clock import span
 from watcher.errors import ActError
-from watcher.nouns import Command
+from watcher.nouns import ActionKind, Command
 
 EVERY = 5.0
 """Seconds between two looks at a job that is to end: the controller serves a whole cluster."""
@@ -74,7 +74,11 @@ class BySlurm:
         refuse_relaunch(f"Slurm job {job.name} was started", job.started_at, evidence_at)
         return _identity(job, job.started_at, output, processes.everything() if known is None else known)
 
-    def deed(self, backend: SlurmBackend, args: Mapping[str, Any]) -> str:
+    def can(self, backend: SlurmBackend, kind: ActionKind) -> bool:  # noqa: ARG002 - as of every way
+        """Tell whether it can do an action of this kind: only stop."""
+        return kind == "stop"
+
+    def deed(self, backend: SlurmBackend, kind: ActionKind, args: Mapping[str, Any]) -> str:  # noqa: ARG002 - as of every way
         """Say what scancel is told."""
         later = f"`scancel {backend.job}` if it still runs after {span(args['grace'] / 2)}"
         return f"All of it gets SIGTERM (`scancel --full --signal=TERM {backend.job}`), and {later}"

@@ -18,7 +18,7 @@ from watcher.act.systemd import Unit
 from watcher.act.ties import Output
 from watcher.clock import span
 from watcher.errors import ActError
-from watcher.nouns import Command
+from watcher.nouns import ActionKind, Command
 
 AFTER_KILL = 30.0
 """Seconds that a unit has to end after SIGKILL."""
@@ -71,7 +71,11 @@ class BySystemd:
         refuse_relaunch(f"unit {unit.name} was started", unit.started_at, evidence_at)
         return _identity(unit, output, processes.everything() if known is None else known)
 
-    def deed(self, backend: SystemdBackend, args: Mapping[str, Any]) -> str:
+    def can(self, backend: SystemdBackend, kind: ActionKind) -> bool:  # noqa: ARG002 - as of every way
+        """Tell whether it can do an action of this kind: only stop."""
+        return kind == "stop"
+
+    def deed(self, backend: SystemdBackend, kind: ActionKind, args: Mapping[str, Any]) -> str:  # noqa: ARG002 - as of every way
         """Say what systemctl is told."""
         kill = f", and `systemctl kill` with SIGKILL if it still runs after {span(args['grace'])}"
         return f"`systemctl stop {backend.unit}` ends the whole unit{kill if args['kill'] else ''}"

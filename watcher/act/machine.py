@@ -1,26 +1,22 @@
-"""The life of a stop: `planned -> waiting -> rechecked -> [saving] -> attempting -> acknowledged -> verified`.
+"""The life of an action: `planned -> waiting -> rechecked -> [saving] -> attempting -> acknowledged -> verified`.
 
 Or `failed`, `cancelled`, `refused`. `step` makes one transition; the caller stores its result before it calls
 again, so nothing is done in a state that is not on disk, and a daemon killed anywhere goes on from there.
-What is done, and how it is proved, is the way of the run's backend.
+What is done, and how it is proved, is the way of the backend that it goes through. Where that fails, the next of the
+run's backends is tried, from `rechecked` on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from watcher.act import processes
-from watcher.act.backend import Backend, CommandBackend, ProcessBackend, SlurmBackend, SystemdBackend
-from watcher.act.by_command import ByCommand
-from watcher.act.by_process import ByProcess
-from watcher.act.by_slurm import BySlurm
-from watcher.act.by_systemd import BySystemd
+from watcher.act.backend import Backend
 from watcher.act.caller import Caller, veto
+from watcher.act.choice import WAYS, CannotError, choose, placed
 from watcher.act.identity import Identity, NoProcessError, is_same
 from watcher.act.moves import Frozen, Way, World, is_passing, refused, to, vetoed
-from watcher.act.processes import Process
 from watcher.act.programs import UnansweredError
 from watcher.act.ties import Output
 from watcher.clock import clock, span
@@ -28,29 +24,7 @@ from watcher.errors import ActError
 from watcher.nouns import FINAL, Command
 
 PATIENCE = 120.0
-"""Seconds in which a program that does not answer is asked again, before a stop is refused because of it."""
-WAYS: Mapping[type[Backend], Way] = {
-    ProcessBackend: ByProcess(),
-    SystemdBackend: BySystemd(),
-    SlurmBackend: BySlurm(),
-    CommandBackend: ByCommand(),
-}
-
-
-def find(output: Output, backend: Backend, evidence_at: float, known: Mapping[int, Process] | None = None) -> Frozen:
-    """Identify a run as a stop would if it were ordered now; nothing is touched.
-
-    Raises:
-        NoProcessError: nothing that runs is the run.
-        ActError: it cannot be told, or must not be touched.
-
-    """
-    return WAYS[type(backend)].find(output, backend, evidence_at, known)
-
-
-def deed(backend: Backend, args: Mapping[str, Any]) -> str:
-    """Say what a stop with these settings would do, as the beginning of a sentence."""
-    return WAYS[type(backend)].deed(backend, args)
+"""Seconds in which a program that does not answer is asked again, before an action is refused because of it."""
 
 
 def lives(identity: Frozen) -> bool:
@@ -60,30 +34,51 @@ def lives(identity: Frozen) -> bool:
     return identity.is_here and all(is_same(root, processes.read(root.pid)) for root in identity.roots)
 
 
-def step(command: Command, output: Output, backend: Backend, now: float, ask: Caller) -> Command:
-    """Make the next transition of a stop; the same command comes back while it has to wait, and once it is final.
+def step(command: Command, output: Output, backends: Sequence[Backend], now: float, ask: Caller) -> Command:
+    """Make the next transition of an action; the same command comes back while it has to wait, and once it is final.
 
-    While it waits, `proof` says for what.
+    `backends` are the run's, in the order in which they are tried. While it waits, `proof` says for what.
     """
     if command.state in FINAL:
         return command
-    way = WAYS.get(type(backend))
-    if way is None:
-        proof = f"no backend {backend.name} can stop this run"
-        return replace(command, state="failed", changed_at=now, proof=proof)
-    world = World(output, backend, now, ask)
+    place = 0 if command.state == "planned" else placed(backends, command.progress.get("backend"))
+    if place is None or not backends:
+        proof = "what the run is controlled through was changed since (`control:`); nothing more is done"
+        return replace(command, state="refused", changed_at=now, proof=proof)
+    world = World(output, backends[place], now, ask, tuple(backends))
     try:
-        return _moved(command, world, way)
+        return _plan(command, world) if command.state == "planned" else _moved(command, world)
     except UnansweredError as error:
         return _asked_again(command, world, error)
 
 
-def _moved(command: Command, world: World, way: Way) -> Command:
-    if command.state == "attempting":
-        return way.attempt(command, world)
-    if command.state == "acknowledged":
-        return way.verify(command, world)
-    return _TRANSITIONS[command.state](command, world, way)
+def _moved(command: Command, world: World) -> Command:
+    way = WAYS[type(world.backend)]
+    if command.state not in ("attempting", "acknowledged"):
+        return _TRANSITIONS[command.state](command, world, way)
+    following = way.attempt(command, world) if command.state == "attempting" else way.verify(command, world)
+    return _escalated(command, following, world) if following.state == "failed" else following
+
+
+def _escalated(before: Command, failed: Command, world: World) -> Command:
+    """Go on through the next backend, if there is one that can and that knows the run; else it has failed.
+
+    Raises:
+        UnansweredError: that cannot be told just now; what was done was stored before, and is not done again.
+
+    """
+    place = placed(world.backends, failed.progress.get("backend"))
+    try:
+        choice = choose(world.output, world.backends, failed.kind, failed.evidence_at, after=place or 0)
+    except ActError as error:
+        if is_passing(error) and before.state == "acknowledged":
+            raise
+        why = "" if isinstance(error, CannotError) else f"; nor can it be done otherwise: {error}"
+        return replace(failed, proof=f"{failed.proof}{why}")
+    tried = [*failed.progress.get("tried", ()), [world.backend.name, failed.proof]]
+    progress = {**failed.progress, **choice.noted, "tried": tried}
+    proof = f"{world.backend.name} failed: {failed.proof}; it goes on through {choice.backend.name}"
+    return to(failed, "rechecked", world, proof, choice.identity, progress)
 
 
 def _asked_again(command: Command, world: World, error: UnansweredError) -> Command:
@@ -99,31 +94,34 @@ def _asked_again(command: Command, world: World, error: UnansweredError) -> Comm
     return _unplanned(command, world, error) if command.state == "planned" else refused(command, world, error)
 
 
-def _plan(command: Command, world: World, way: Way) -> Command:
+def _plan(command: Command, world: World) -> Command:
     try:
-        identity = way.find(world.output, world.backend, command.evidence_at)
+        choice = choose(world.output, world.backends, command.kind, command.evidence_at)
     except ActError as error:
         if is_passing(error):
             raise
         return _unplanned(command, world, error)
+    identity, progress = choice.identity, {**command.progress, **choice.noted}
     if command.args.get("mode") != "enforce":
-        return to(command, "refused", world, f"observe mode: would have stopped {identity.named}", identity)
-    delay = command.args["delay"]
+        proof = f"observe mode: would have {_DONE[command.kind]} {identity.named}"
+        return to(command, "refused", world, proof, identity, progress)
+    delay = command.args.get("delay", 0.0)
     until = f"until {clock(command.created_at + delay)} it can be vetoed" if delay else ""
-    return to(command, "waiting", world, until, identity)
+    return to(command, "waiting", world, until, identity, progress)
 
 
 def _unplanned(command: Command, world: World, error: ActError) -> Command:
-    """End a stop of which it is not known whom it would be for; one that is only observed has not failed."""
+    """End an action of which it is not known whom it would be for; one that is only observed has not failed."""
     if command.args.get("mode") != "enforce":
-        return to(command, "refused", world, f"observe mode: could not have stopped it: {error}")
-    return to(command, "failed" if isinstance(error, NoProcessError) else "refused", world, str(error))
+        return to(command, "refused", world, f"observe mode: could not have {_DONE[command.kind]} it: {error}")
+    has_failed = isinstance(error, NoProcessError | CannotError)
+    return to(command, "failed" if has_failed else "refused", world, str(error))
 
 
 def _wait(command: Command, world: World, _way: Way) -> Command:
     if held := veto(world.output, world.ask):
         return vetoed(command, world, held)
-    if world.now - command.created_at < command.args["delay"] or world.ask.behind():
+    if world.now - command.created_at < command.args.get("delay", 0.0) or world.ask.behind():
         return command
     return to(command, "rechecked", world)
 
@@ -133,9 +131,16 @@ def _recheck(command: Command, world: World, way: Way) -> Command:
         return vetoed(command, world, held)
     if why_not := world.ask.recheck():
         return to(command, "cancelled", world, why_not)
-    if command.args["save"] == "no":
+    if not _waits_for_checkpoint(command) or way.can(world.backend, "checkpoint"):
         return way.begin(command, world, {})
-    return to(command, "saving", world, _awaited(command, world), progress={"since": world.now})
+    progress = {**command.progress, "since": world.now}
+    return to(command, "saving", world, _awaited(command, world), progress=progress)
+
+
+def _waits_for_checkpoint(command: Command) -> bool:
+    """Tell whether a stop has to wait for a checkpoint that the trainer makes by itself, and did not do so before."""
+    is_over = "checkpoint" in command.progress or "lost" in command.progress
+    return command.kind == "stop" and command.args["save"] != "no" and not is_over
 
 
 def _awaited(command: Command, world: World) -> str:
@@ -162,8 +167,13 @@ def _save(command: Command, world: World, way: Way) -> Command:
     return way.begin(command, world, {"lost": waited})
 
 
+_DONE = {
+    "stop": "stopped",
+    "checkpoint": "asked for a checkpoint of",
+    "scale_lr": "lowered the learning rate of",
+    "set_lr": "set the learning rate of",
+}
 _TRANSITIONS: Mapping[str, Callable[[Command, World, Way], Command]] = {
-    "planned": _plan,
     "waiting": _wait,
     "rechecked": _recheck,
     "saving": _save,

@@ -13,7 +13,7 @@ from watcher.act.processes import Process
 from watcher.act.programs import UnansweredError
 from watcher.act.ties import Output
 from watcher.errors import ActError
-from watcher.nouns import ActionState, Command
+from watcher.nouns import ActionKind, ActionState, Command
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +22,11 @@ class World:
 
     output: Output
     backend: Backend
+    """The one that the action goes through."""
     now: float
     ask: Caller
+    backends: Sequence[Backend] = ()
+    """All that the run has, in the order in which they are tried."""
 
 
 class Frozen(Protocol):
@@ -46,7 +49,14 @@ class Frozen(Protocol):
 
 
 class Way(Protocol):
-    """How a family of backends stops a run: whom it identifies, what it does, and when that is proved."""
+    """How a family of backends acts on a run: whom it identifies, what it does, and when that is proved.
+
+    One that can make a checkpoint makes it as part of a stop too, unless that is ordered with `save: no`; with `save:
+    required` it never ends a run without one.
+    """
+
+    def can(self, backend: Any, kind: ActionKind) -> bool:
+        """Tell whether it can do an action of this kind at all."""
 
     def find(
         self, output: Output, backend: Any, evidence_at: float, known: Mapping[int, Process] | None = None
@@ -59,7 +69,7 @@ class Way(Protocol):
 
         """
 
-    def deed(self, backend: Any, args: Mapping[str, Any]) -> str:
+    def deed(self, backend: Any, kind: ActionKind, args: Mapping[str, Any]) -> str:
         """Say what would be done to it."""
 
     def is_gone(self, command: Command, world: World) -> bool:
@@ -123,7 +133,13 @@ def proved(command: Command, world: World, gone: str, identity: Frozen) -> Comma
     left = world.ask.kept
     waited = f"There was {command.progress['lost']}. " if "lost" in command.progress else ""
     progress = {**command.progress, "kept": left.facts}
-    return to(command, "verified", world, f"{gone}. {waited}{left.survives()}", identity, progress)
+    proof = f"{gone}.{tried(command)} {waited}{left.survives()}"
+    return to(command, "verified", world, proof, identity, progress)
+
+
+def tried(command: Command) -> str:
+    """Say, as sentences, through which backends it was tried in vain before."""
+    return "".join(f" Before that {name} had failed: {why}." for name, why in command.progress.get("tried", ()))
 
 
 def also_sent(command: Command, sent: str, **noted: Any) -> dict[str, Any]:

@@ -43,14 +43,15 @@ def preview(meant: Meant, args: dict[str, Any], now: float) -> Iterator[str]:
     if held := meant.veto:
         raise StepError(f"{name} is not stopped: {held}; {release} takes the veto back", permanent=True)
     try:
-        identity = act.find(meant.output, meant.backend, now)
+        choice = act.choose(meant.output, meant.backends, "stop", now)
     except ActError as error:
         raise StepError(f"{name} is not stopped: {error}", permanent=True) from error
+    identity = choice.identity
     yield f"{name} ({meant.output}), {identity.tie}:"
-    if not isinstance(meant.backend, ProcessBackend):
+    if not isinstance(choice.backend, ProcessBackend):
         yield f"  {identity.named}"
     yield from (f"  pid {member.pid}  {member.command}" for member in identity.members)
-    yield f"{act.deed(meant.backend, args)}. If it ended now, {meant.left.survives(would=True)}."
+    yield f"{choice.deed('stop', args)}. If it ended now, {meant.left.survives(would=True)}."
     yield from _waits(args)
 
 

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from watcher.act import Backend, Caller, Kept, Output, ProcessBackend, veto
+from watcher.act import Backend, Caller, Kept, Output, veto
+from watcher.backends import controls
 from watcher.config import Config, WatchedRun, find_config, load_sections, state_folder
 from watcher.discover import FoundRun, find_runs, scan
 from watcher.errors import ConfigError, StepError
@@ -30,11 +31,9 @@ class Meant:
     """The store's folder."""
 
     @property
-    def backend(self) -> Backend:
-        """Give what it is stopped through: its own `control:`, else its processes as they are found."""
-        settings = self.found.settings if self.found else None
-        chosen = settings.control if isinstance(settings, WatchedRun) else ()
-        return chosen[0] if chosen else ProcessBackend()
+    def backends(self) -> Sequence[Backend]:
+        """Give what it is controlled through, in the order in which it is tried."""
+        return controls(self.found, self.state)
 
     @property
     def caller(self) -> Caller:

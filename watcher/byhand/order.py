@@ -94,7 +94,7 @@ class PlainOrder(Order):
         """Carry it on as far as it goes without waiting."""
         while self.command.state not in FINAL:
             before = self.command
-            self.command = act.step(before, self._meant.output, self._meant.backend, now, self._meant.caller)
+            self.command = act.step(before, self._meant.output, self._meant.backends, now, self._meant.caller)
             if self.command == before:
                 break
         return self.command
@@ -116,7 +116,7 @@ class StoredOrder(Order):
         self._acting = Acting(
             store,
             Routes(_targets(config)),
-            backend=lambda _run: meant.backend,
+            backends=lambda _run: meant.backends,
             checkpoints=lambda _run: meant.caller.checkpoints(),
             stops_per_hour=None,
             forbidden=lambda _run, _rule: None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from watcher.act import Frozen, Identity, Output, find
+from watcher.act import Frozen, Identity, Output, choose
 from watcher.discover import FoundRun
 from watcher.doctor.finding import Finding, ok, warn
 from watcher.doctor.patient import Patient
@@ -31,7 +31,8 @@ def _run(patient: Patient, run: FoundRun, rules: list[Rule]) -> Finding:
     what = f"control of {run.name}"
     whose = f"; {counted(len(rules), 'rule')} may stop it" if rules else "; no rule may stop it"
     try:
-        return ok(what, _shown(find(Output.of(run, patient.runs), patient.backend(run), patient.now)) + whose)
+        choice = choose(Output.of(run, patient.runs), patient.backends(run), "stop", patient.now)
+        return ok(what, _shown(choice.identity) + whose)
     except ActError as error:
         if rules:
             return warn(what, f"cannot stop: no backend: {error}", f"until then {rules[0].name} only alerts")

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from watcher.act import Backend, Output, ProcessBackend, Training, Trainings
+from watcher.act import Backend, Output, Training, Trainings
+from watcher.backends import controls, processes_of
 from watcher.config import Config, WatchedRun, state_folder
 from watcher.discover import FoundRun, find_runs
 from watcher.doctor.rhythm import Rhythm, rhythm
@@ -101,9 +102,8 @@ class Patient:
     @cached_property
     def trainings(self) -> dict[int, str]:
         """Give the processes of the runs that train, the run's name by pid."""
-        backends = [(run, self.backend(run)) for run in self.active]
-        ours = [(run, one if isinstance(one, ProcessBackend) else ProcessBackend()) for run, one in backends]
-        return Trainings(lambda: [Training(run.name, Output.of(run, self.runs), own) for run, own in ours])()
+        ours = [Training(run.name, Output.of(run, self.runs), processes_of(self.backends(run))) for run in self.active]
+        return Trainings(lambda: ours)()
 
     @cached_property
     def gpus(self) -> Sequence[Gpu]:
@@ -115,10 +115,9 @@ class Patient:
         """
         return self.probe.gpus()
 
-    def backend(self, run: FoundRun) -> Backend:
-        """Give what a run is stopped through."""
-        chosen = self.settings(run).control
-        return chosen[0] if chosen else ProcessBackend()
+    def backends(self, run: FoundRun) -> Sequence[Backend]:
+        """Give what a run is controlled through, in the order in which it is tried."""
+        return controls(run, self.state)
 
     def noun(self, run: FoundRun) -> Run:
         """Give a run as rules see it."""

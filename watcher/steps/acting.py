@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from watcher import act
@@ -34,7 +34,7 @@ class Acting:
         self,
         store: Store,
         routes: Routes,
-        backend: Callable[[Run], Backend],
+        backends: Callable[[Run], Sequence[Backend]],
         checkpoints: Checkpoints,
         stops_per_hour: int | None,
         forbidden: Forbidden,
@@ -42,7 +42,7 @@ class Acting:
     ) -> None:
         self._store = store
         self._routes = routes
-        self._backend = backend
+        self._backends = backends
         self._checkpoints = checkpoints
         self._stops_per_hour = stops_per_hour
         self._forbidden = forbidden
@@ -106,7 +106,7 @@ class Acting:
             behind=lambda: self._behind(command),
             held=lambda: self._held(run),
         )
-        return act.step(command, output, self._backend(run), now, ask)
+        return act.step(command, output, self._backends(run), now, ask)
 
     def _newest(self, run: Run) -> int | None:
         with self._store.read() as db:

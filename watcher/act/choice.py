@@ -1,0 +1,131 @@
+"""Which of a run's backends an action goes through: the first, in their order, that can do it and knows the run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from watcher.act.backend import Backend, CommandBackend, ProcessBackend, SlurmBackend, SystemdBackend
+from watcher.act.by_command import ByCommand
+from watcher.act.by_process import ByProcess
+from watcher.act.by_slurm import BySlurm
+from watcher.act.by_systemd import BySystemd
+from watcher.act.identity import NoProcessError
+from watcher.act.moves import Frozen, Way, is_passing
+from watcher.act.processes import Process
+from watcher.act.ties import Output
+from watcher.errors import ActError
+from watcher.nouns import ActionKind
+
+WAYS: Mapping[type[Backend], Way] = {
+    ProcessBackend: ByProcess(),
+    SystemdBackend: BySystemd(),
+    SlurmBackend: BySlurm(),
+    CommandBackend: ByCommand(),
+}
+DEEDS: Mapping[ActionKind, str] = {
+    "stop": "stop",
+    "checkpoint": "ask for a checkpoint",
+    "scale_lr": "lower the learning rate",
+    "set_lr": "set the learning rate",
+}
+"""What each kind of action does, as it stands behind `cannot`."""
+Passed = tuple[str, str]
+"""The name of a backend that an action did not go through, or not with success, and why."""
+
+
+class CannotError(ActError):
+    """No backend of the run can do what is asked, whatever runs."""
+
+
+class NoLaunchError(NoProcessError):
+    """The run was not launched under control; that says nothing of the other backends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The backend that an action goes through, and who the run is to it."""
+
+    place: int
+    """Its place among the run's backends."""
+    backend: Backend
+    identity: Frozen
+    passed: tuple[Passed, ...] = ()
+
+    @property
+    def noted(self) -> dict[str, Any]:
+        """Give what an action remembers of it."""
+        return {"backend": [self.place, self.backend.name]}
+
+    def deed(self, kind: ActionKind, args: Mapping[str, Any]) -> str:
+        """Say what would be done, as the beginning of a sentence."""
+        return WAYS[type(self.backend)].deed(self.backend, kind, args)
+
+
+def choose(
+    output: Output,
+    backends: Sequence[Backend],
+    kind: ActionKind,
+    evidence_at: float,
+    known: Mapping[int, Process] | None = None,
+    after: int = -1,
+) -> Choice:
+    """Identify a run as an action would if it were ordered now, by the backends behind a place; nothing is touched.
+
+    Raises:
+        CannotError: none of them can do such a thing.
+        NoProcessError: to none of those that can, anything that runs is the run.
+        ActError: it cannot be told, or must not be touched.
+
+    """
+    passed: list[tuple[Backend, ActError]] = []
+    for place, backend in _able(backends, kind, after):
+        try:
+            found = WAYS[type(backend)].find(output, backend, evidence_at, known)
+        except ActError as error:
+            if is_passing(error):
+                raise
+            passed.append((backend, error))
+        else:
+            return Choice(place, backend, found, tuple((one.name, str(error)) for one, error in passed))
+    raise _together(passed) if passed else CannotError(cannot(backends, kind))
+
+
+def cannot(backends: Sequence[Backend], kind: ActionKind) -> str:
+    """Say that no backend of a run can do an action, and the way out."""
+    names = " and ".join(f"`{backend.name}`" for backend in backends) or "nothing"
+    way_out = "" if kind == "stop" else "; a training that is started by `watcher exec -- COMMAND` can be told to"
+    return f"cannot {DEEDS[kind]} through {names}{way_out}"
+
+
+def can(backends: Sequence[Backend], kind: ActionKind) -> bool:
+    """Tell whether any of a run's backends can do an action of this kind."""
+    return any(True for _ in _able(backends, kind))
+
+
+def placed(backends: Sequence[Backend], noted: Sequence[Any] | None) -> int | None:
+    """Find the backend that an action has noted among those that the run has now; None where it has it no more."""
+    if noted is None:  # an action that was stored when a run had one backend only
+        return len(backends) - 1
+    place, name = noted
+    if place < len(backends) and backends[place].name == name:
+        return int(place)
+    return next((number for number, backend in enumerate(backends) if backend.name == name), None)
+
+
+def _able(backends: Sequence[Backend], kind: ActionKind, after: int = -1) -> Iterator[tuple[int, Backend]]:
+    for place, backend in enumerate(backends):
+        way = WAYS.get(type(backend))
+        if place > after and way is not None and way.can(backend, kind):
+            yield place, backend
+
+
+def _together(passed: Sequence[tuple[Backend, ActError]]) -> ActError:
+    """Give what all backends said as one error; that a run was not launched under control only where it is all."""
+    said = [one for one in passed if not isinstance(one[1], NoLaunchError)] or passed
+    if len(said) == 1:
+        return said[0][1]
+    text = "; ".join(f"{backend.name}: {error}" for backend, error in said)
+    none = all(isinstance(error, NoProcessError) for _, error in said)
+    return NoProcessError(text) if none else ActError(text)
