@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -57,7 +57,9 @@ class Trained:
 
     def __init__(self, folder: Path, launch: str | None = LAUNCH, program: Path = PROGRAM, **given: Any) -> None:
         self.control, self.launch = folder / "control", launch or ""
-        command = [sys.executable, "-W", "ignore", str(program), json.dumps(given)]
+        self._start(folder, [sys.executable, "-W", "ignore", str(program), json.dumps(given)], launch)
+
+    def _start(self, folder: Path, command: list[str], launch: str | None) -> None:
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         self.process = subprocess.Popen(command, env=environment(folder, launch), cwd=folder, **pipes)
         self.used: list[list[float]] = []
@@ -125,6 +127,24 @@ class Trained:
     def log(self) -> str:
         place = self.control / protocol.HOOK_LOG
         return place.read_text() if place.exists() else ""
+
+
+class Launched(Trained):
+    """A training that is started by `watcher exec` into the folder `run`, and stepped from here."""
+
+    def __init__(self, folder: Path, program: Path = PROGRAM, wrapped: Sequence[str] = (), **given: Any) -> None:
+        self.run = folder / "run"
+        self.run.mkdir(exist_ok=True)
+        self.control = folder / ".watcher" / "run"
+        start = [sys.executable, "-m", "watcher", "exec", "--run", str(self.run), "--", *wrapped, sys.executable]
+        self._start(folder, [*start, "-W", "ignore", str(program), json.dumps(given)], None)
+        self.launch = str(protocol.read_json(str(self.control / protocol.LAUNCH))["launch_id"])
+
+    @property
+    def trainer(self) -> int:
+        """Give the pid of the training, once it has made a step."""
+        claim = until(lambda: protocol.read_json(str(self.control / protocol.CLAIM)), "claim")
+        return int(claim["pid"])
 
 
 def curve(folder: Path, steps: int, **given: Any) -> list[list[float]]:

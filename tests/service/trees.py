@@ -26,8 +26,8 @@ import psutil
 
 from tests.service.daemons import lives, wait_for
 from watcher import act
-from watcher.act import Backend, Caller, Output, ProcessBackend
-from watcher.nouns import FINAL, Command
+from watcher.act import Backend, Caller, Output, ProcessBackend, Rate
+from watcher.nouns import FINAL, ActionKind, Command
 
 PRELUDE = """
 import os, signal, subprocess, sys, time
@@ -143,23 +143,30 @@ class Stop:
         *,
         stream: str = "",
         shared: bool = False,
+        kind: ActionKind = "stop",
+        then: Sequence[Backend] = (),
         **args: Any,
     ) -> None:
         self.run = run
         self.stream, self.shared = stream, shared
         self.backend: Backend = backend or ProcessBackend()
+        self.then = then
+        """Backends that are tried after the first."""
+        self.rates: list[Rate] = []
         self.now = time.time() + 10  # a process and what it writes are told apart to a second
         self.no_longer: str | None = None
         self.held: str | None = None
         self.newest: int | None = None
         self.checkpoints: list[tuple[int, str, float]] = []
         self.seen = ["planned"]
-        defaults = {"mode": "enforce", "save": "no", "wait": 60.0, "delay": 0.0, "grace": 60.0, "kill": False}
+        defaults: dict[str, Any] = {"mode": "enforce"}
+        if kind == "stop":
+            defaults |= {"save": "no", "wait": 60.0, "delay": 0.0, "grace": 60.0, "kill": False}
         self.command = Command(
             id=1,
             run_id="run",
             rule="low",
-            kind="stop",
+            kind=kind,
             args={**defaults, **args},
             state="planned",
             reason="too low",
@@ -188,8 +195,11 @@ class Stop:
             newest=lambda: self.newest,
             recheck=lambda: self.no_longer,
             held=lambda: self.held,
+            rates=lambda: self.rates,
         )
-        return act.step(self.command, Output(self.run, self.stream, self.shared), [self.backend], self.now, ask)
+        return act.step(
+            self.command, Output(self.run, self.stream, self.shared), [self.backend, *self.then], self.now, ask
+        )
 
     def step(self, seconds: float = 0.0) -> str:
         """Let the clock go on, then take one step; gives the new state."""

@@ -9,7 +9,7 @@ from watcher.act.backend import (
     SlurmBackend,
     SystemdBackend,
 )
-from watcher.act.caller import Caller, veto
+from watcher.act.caller import Caller, Rate, veto
 from watcher.act.choice import CannotError, Choice, can, cannot, choose
 from watcher.act.identity import Identity, NoProcessError, identify
 from watcher.act.kept import Checkpoint, Kept, kept
@@ -36,6 +36,7 @@ __all__ = [
     "Output",
     "Process",
     "ProcessBackend",
+    "Rate",
     "SlurmBackend",
     "SystemdBackend",
     "Training",

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from watcher.act.kept import Checkpoint, Kept, kept
 from watcher.act.ties import Output
 from watcher.nouns import HOLD
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """A learning rate that a trainer has logged, at a wall time in seconds."""
+
+    step: int
+    value: float
+    at: float
 
 
 def _nothing() -> None:
@@ -29,6 +38,8 @@ class Caller:
     """Which evaluations have to be judged first, or None."""
     held: Callable[[], str | None] = _nothing
     """Who vetoes every action on the run, when and why, or None; beside the file `HOLD`."""
+    rates: Callable[[], Sequence[Rate]] = tuple
+    """The learning rates that the trainer has logged, by step."""
 
     @property
     def kept(self) -> Kept:

@@ -6,12 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from watcher.act.backend import Backend, CommandBackend, ProcessBackend, SlurmBackend, SystemdBackend
+from watcher.act.backend import Backend, CommandBackend, ExecBackend, ProcessBackend, SlurmBackend, SystemdBackend
 from watcher.act.by_command import ByCommand
+from watcher.act.by_hook import ByHook
 from watcher.act.by_process import ByProcess
 from watcher.act.by_slurm import BySlurm
 from watcher.act.by_systemd import BySystemd
 from watcher.act.identity import NoProcessError
+from watcher.act.launches import NoLaunchError
 from watcher.act.moves import Frozen, Way, is_passing
 from watcher.act.processes import Process
 from watcher.act.ties import Output
@@ -19,6 +21,7 @@ from watcher.errors import ActError
 from watcher.nouns import ActionKind
 
 WAYS: Mapping[type[Backend], Way] = {
+    ExecBackend: ByHook(),
     ProcessBackend: ByProcess(),
     SystemdBackend: BySystemd(),
     SlurmBackend: BySlurm(),
@@ -37,10 +40,6 @@ Passed = tuple[str, str]
 
 class CannotError(ActError):
     """No backend of the run can do what is asked, whatever runs."""
-
-
-class NoLaunchError(NoProcessError):
-    """The run was not launched under control; that says nothing of the other backends."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,7 +84,10 @@ def _is_whole(value: Any) -> bool:
 
 _Fits = Callable[[Any], bool]
 ARGUMENTS: dict[str, dict[str, tuple[_Fits, str, bool]]] = {
-    "scale_lr": {"factor": (lambda value: _is_number(value) and 0 < value < 1, "a number between 0 and 1", True)},
+    "scale_lr": {
+        "factor": (lambda value: _is_number(value) and 0 < value < 1, "a number between 0 and 1", True),
+        "min": (lambda value: _is_number(value) and value > 0, "a number above 0", False),
+    },
     "set_lr": {"to": (lambda value: _is_number(value) and value > 0, "a number above 0", True)},
     "checkpoint": {},
     "stop": {

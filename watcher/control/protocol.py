@@ -124,9 +124,18 @@ def numbered(folder: str) -> list[int]:
 
 
 def send(
-    folder: str, launch_id: str, kind: str, args: Json | None = None, *, reason: str = "", expires: float = 600
+    folder: str,
+    launch_id: str,
+    kind: str,
+    args: Json | None = None,
+    *,
+    reason: str = "",
+    expires: float = 600,
+    request: str = "",
 ) -> int:
     """Give a command to a launch; `expires` are the seconds in which the hook has to begin with it. Gives its id.
+
+    By its `request`, if it has one, whoever gave it finds it again (`requested`).
 
     Raises:
         ValueError: no such kind of command.
@@ -136,6 +145,7 @@ def send(
         raise ValueError(f"{kind!r} is no command; there are {', '.join(KINDS)}")
     os.makedirs(os.path.join(folder, COMMANDS), mode=0o700, exist_ok=True)
     told = {"version": VERSION, "launch_id": launch_id, "kind": kind, "args": args or {}, "reason": reason}
+    told.update({"request": request} if request else {})
     told.update(issued_at=time.time(), expires_after_seconds=expires)
     number = max(numbered(folder), default=0)
     while True:
@@ -143,6 +153,15 @@ def send(
         with suppress(FileExistsError):
             create_json(os.path.join(folder, COMMANDS, f"{number}.json"), dict(told, id=number))
             return number
+
+
+def requested(folder: str, request: str) -> int | None:
+    """Find the id of the command that was given with a request; None where there is none."""
+    for number in reversed(numbered(folder)):
+        told = read_json(os.path.join(folder, COMMANDS, f"{number}.json"))
+        if told is not None and told.get("request") == request:
+            return number
+    return None
 
 
 def ack(folder: str, number: int, rank: int = 0) -> Json | None:

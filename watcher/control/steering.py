@@ -77,13 +77,27 @@ def _ratio(order: Order, now: list[float | None]) -> float:
     if not known:
         raise RefusedError("no parameter group has a rate: the optimizer computes its own")
     if order.kind == "scale_lr":
-        return float(order.args["factor"])
+        return _scaled(order.args, min((value for value in known if value > 0), default=0.0))
     largest = max(known)
     if order.args["to"] >= largest:
         raise RefusedError(
             f"the largest rate is {largest:g} now, and set_lr to {order.args['to']:g} would not lower it"
         )
     return float(order.args["to"]) / largest
+
+
+def _scaled(args: protocol.Json, smallest: float) -> float:
+    """Give the factor, or as much of it as leaves the smallest rate at `min`.
+
+    Raises:
+        RefusedError: it is there already.
+    """
+    factor, least = float(args["factor"]), float(args.get("min", 0.0))
+    if least and smallest * factor < least:
+        if smallest <= least * (1 + 1e-9):
+            raise RefusedError(f"the smallest rate is {smallest:g} now, and must not be made lower than {least:g}")
+        return least / smallest
+    return factor
 
 
 def _scheduled(optimizers: list[Any], group: dict[str, Any]) -> list[Any]:

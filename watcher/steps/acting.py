@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from watcher import act
 from watcher.act import Backend, Caller, Checkpoint, Output
 from watcher.errors import StepError
+from watcher.names import LEARNING_RATE
 from watcher.nouns import FINAL, Command, Run
-from watcher.record import actions, evaluations, holds, judgements, runs, samples
+from watcher.record import actions, evaluations, holds, judgements, runs, samples, scalars
 from watcher.record.store import Store
 from watcher.steps import routing
 from watcher.steps.rest import Rest
@@ -105,12 +107,18 @@ class Acting:
             recheck=lambda: self._recheck(command),
             behind=lambda: self._behind(command),
             held=lambda: self._held(run),
+            rates=lambda: self._rates(run),
         )
         return act.step(command, output, self._backends(run), now, ask)
 
     def _newest(self, run: Run) -> int | None:
         with self._store.read() as db:
             return samples.newest_step(db, run.id)
+
+    def _rates(self, run: Run) -> list[act.Rate]:
+        with self._store.read() as db:
+            logged = scalars.of_run(db, run.id, LEARNING_RATE)
+        return [act.Rate(one.step, one.value, one.at) for one in logged if math.isfinite(one.value)]
 
     def _held(self, run: Run) -> str | None:
         with self._store.read() as db:

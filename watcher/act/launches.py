@@ -1,0 +1,124 @@
+"""Runs that were launched under control: their control folder, and whether the training that has them is there.
+
+The formats are those of docs/control-protocol.md and, of `launch.json`, of docs/control.md.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from watcher.act import processes
+from watcher.act.backend import ExecBackend
+from watcher.act.identity import NoProcessError
+from watcher.act.ties import Output
+from watcher.clock import span
+from watcher.control import folder as folders
+from watcher.control import protocol, whose
+from watcher.control.armed import armed, members
+
+SILENT = 60.0
+"""Seconds without a heartbeat, which comes every ten, after which a training on another host counts as gone."""
+
+
+class NoLaunchError(NoProcessError):
+    """The run was not launched under control; that says nothing of the other backends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """A launch as its control folder records it."""
+
+    control: Path
+    record: Mapping[str, Any]
+    """`launch.json`."""
+
+    @property
+    def id(self) -> str:
+        """Give the launch's id."""
+        return str(self.record["launch_id"])
+
+    @property
+    def is_here(self) -> bool:
+        """Whether its pids mean the same processes here and now."""
+        there = (self.record["boot_id"], self.record["pid_namespace"])
+        return there == (processes.boot_id(), processes.pid_namespace())
+
+    def claim(self) -> Mapping[str, Any] | None:
+        """Give the process that has the run in this launch; None while none has."""
+        return self._of_this_launch(protocol.CLAIM)
+
+    def heartbeat(self) -> Mapping[str, Any] | None:
+        """Give the newest heartbeat of this launch."""
+        return self._of_this_launch(protocol.HEARTBEAT)
+
+    def _of_this_launch(self, name: str) -> Mapping[str, Any] | None:
+        found = protocol.read_json(str(self.control / name))
+        return found if found and found.get("launch_id") == self.id else None
+
+    def living(self) -> list[int]:
+        """Give the pids of its living processes; those on another host are not seen from here."""
+        return [one.pid for one in members(dict(self.record))] if self.is_here else []
+
+    def beats(self) -> bool:
+        """Tell whether its hook was heard of just now, by the wall clocks of both machines."""
+        beat = self.heartbeat()
+        return beat is not None and beat["state"] == "running" and abs(time.time() - beat["at"]) < SILENT
+
+    def has_trainer(self) -> bool:
+        """Tell whether the process that has the run is there, so that somebody reads commands."""
+        claim = self.claim()
+        if claim is None:
+            return False
+        if not self.is_here:
+            return self.beats()
+        process = processes.read(claim["pid"])
+        return process is not None and process.alive and process.start == claim["start_time"]
+
+    def why_nobody(self) -> str:
+        """Say why nobody reads commands."""
+        claim, beat = self.claim(), self.heartbeat()
+        if claim is None:
+            return f"launch {self.id} is {(reach := armed(str(self.control))).state}: {reach.reason}"
+        if self.is_here or beat is None:
+            return f"process {claim['pid']}, which had the run in launch {self.id}, has ended"
+        silence = span(max(0.0, time.time() - beat["at"]))
+        return f"launch {self.id} on {self.record['host']} was last heard of {silence} ago"
+
+
+def launch_of(control: Path) -> Launch | None:
+    """Read the launch that a control folder records; None where there is none that may be trusted."""
+    record = protocol.read_json(str(control / protocol.LAUNCH))
+    if record is None or not isinstance(record.get("launch_id"), str):
+        return None
+    try:
+        return None if whose.unfit(str(control), record["launch_id"]) else Launch(control, record)
+    except OSError:
+        return None
+
+
+def launches(output: Output, backend: ExecBackend) -> list[Launch]:
+    """Give the launches that are recorded for a run's folder, wherever their control folders are."""
+    if backend.folder:
+        found = launch_of(backend.folder)
+        return [found] if found else []
+    run = os.path.realpath(output.folder)
+    found_all = [launch for place in _places(run, backend.state) if (launch := launch_of(place))]
+    return [launch for launch in found_all if _writes_to(launch, run)]
+
+
+def _places(run: str, state: Path | None) -> Iterator[Path]:
+    yield Path(folders.beside(run))
+    shared = state / folders.IN_STATE if state else None
+    if shared is not None and shared.is_dir():
+        yield from (shared / name for name in sorted(os.listdir(shared)))
+
+
+def _writes_to(launch: Launch, run: str) -> bool:
+    """Tell whether a launch is into a run's folder: as it was known at the start, or as its training says."""
+    claim = launch.claim() or {}
+    return run in (launch.record.get("run"), claim.get("run"))
