@@ -30,6 +30,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "process": {},
     "systemd": {"unit": "flux-train.service"},
     "slurm": {"job": 1234},
+    "exec": {},
     "command": {"stop": ["/usr/local/bin/stop-it"]},
 }
 CONDITION_SETTINGS: dict[str, dict[str, Any]] = {

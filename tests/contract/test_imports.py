@@ -28,20 +28,22 @@ MAY_USE: dict[str, set[str]] = {
     "places": {"errors", "yamlfile"},
     "library": {"errors"},
     **dict.fromkeys(ROOMS, BASE),
+    "act": {"control"} | BASE,
     "score": {"settle", "pictures"} | BASE,
     "record": {"pictures", "__init__"} | BASE,
     "pictures": {"settle"} | BASE,
     "steps": ROOMS | BASE,
     "pipeline": {"steps"} | BASE,
     "config": {"places"} | ROOMS | BASE,
-    "assemble": {"config", "pipeline", "steps"} | ROOMS | BASE,
-    "daemon": {"assemble", "config", "pipeline", "steps"} | ROOMS | BASE,
+    "backends": {"config"} | ROOMS | BASE,
+    "assemble": {"backends", "config", "pipeline", "steps"} | ROOMS | BASE,
+    "daemon": {"assemble", "backends", "config", "pipeline", "steps"} | ROOMS | BASE,
     "view": {"config", "library", "pictures", "places"} | ROOMS | BASE,
     "setup": {"config", "places", "steps", "view"} | ROOMS | BASE,
     "rehearse": {"config", "places", "steps", "view"} | ROOMS | BASE,
-    "byhand": {"config", "places", "steps", "view"} | ROOMS | BASE,
+    "byhand": {"backends", "config", "places", "steps", "view"} | ROOMS | BASE,
     "demo": BASE,
-    "doctor": {"config", "places", "steps", "view"} | ROOMS | BASE,
+    "doctor": {"backends", "config", "places", "steps", "view"} | ROOMS | BASE,
     "control": set(),
     "cli": {
         "byhand",
@@ -63,7 +65,7 @@ MAY_USE: dict[str, set[str]] = {
     "__init__": set(),
 }
 """Which parts of the package each part may import, beside itself."""
-OPEN = {"record"}
+OPEN = {"control", "record"}
 """Rooms whose modules are their interface; of the others only what the room's package gives may be used."""
 GUESTS = {
     "watcher.config": {"watcher.judge.files"},
