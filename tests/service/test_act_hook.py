@@ -15,6 +15,7 @@ from tests.service.trees import Stop, is_living
 from watcher.act import ExecBackend, ProcessBackend, Rate
 from watcher.act.launched import LaunchIdentity
 from watcher.control import protocol
+from watcher.control.lease import Lease
 
 
 @pytest.fixture
@@ -252,3 +253,15 @@ def test_in_observe_mode_it_says_what_it_would_have_done(training: Launched) -> 
     act = order(training, "scale_lr", factor=0.5, mode="observe")
     assert act.step() == "refused"
     assert act.proof.startswith("observe mode: would have lowered the learning rate of process")
+
+
+def test_who_has_no_lease_does_nothing(training: Launched) -> None:
+    other = Lease(str(training.control), "watcher", "/elsewhere")
+    other.mine["host"] = "elsewhere"
+    other.take()
+    act = order(training, "scale_lr", factor=0.5)
+    while act.state not in ("refused", "acknowledged"):
+        act.step()
+    assert act.state == "refused"
+    assert "on elsewhere over /elsewhere) acts for it; nothing was done here" in act.proof
+    assert not commands(training)

@@ -19,6 +19,8 @@ from watcher.act.moves import World, also_sent, perhaps_before, proved, refused,
 from watcher.act.processes import Process
 from watcher.act.ties import Output
 from watcher.clock import clock, span
+from watcher.control.lease import Lease
+from watcher.control.lease import said as said_of
 from watcher.errors import ActError
 from watcher.nouns import RATES, ActionKind, Command
 
@@ -31,7 +33,17 @@ LOGS = 600.0
 
 
 class ByHook:
-    """The way of `exec`."""
+    """The way of `exec`; of several programs that watch a run only the one with its lease acts."""
+
+    def __init__(self) -> None:
+        self._leases: dict[tuple[str, str | None], Lease] = {}
+
+    def _taken(self, identity: LaunchIdentity, world: World) -> str:
+        """Take the run's lease or renew it; says who has it instead, empty where it is ours."""
+        state = str(world.backend.state) if isinstance(world.backend, ExecBackend) and world.backend.state else None
+        key = (identity.control, state)
+        other = self._leases.setdefault(key, Lease(identity.control, "watcher", state)).take()
+        return said_of(other) if other else ""
 
     def can(self, backend: ExecBackend, kind: ActionKind) -> bool:  # noqa: ARG002 - as of every way
         """Tell whether it can do an action: all of them."""
@@ -60,6 +72,8 @@ class ByHook:
             return to(command, "cancelled", world, "the run had ended by itself before anything was done")
         except ActError as error:
             return refused(command, world, error)
+        if other := self._taken(identity, world):
+            return to(command, "refused", world, f"{other}; nothing was done here")
         return to(command, "attempting", world, "", identity, {**command.progress, **noted})
 
     def attempt(self, command: Command, world: World) -> Command:
@@ -73,6 +87,8 @@ class ByHook:
                 confirm(identity, world.output)
             except ActError as error:
                 return refused(command, world, error, f"nothing was done{perhaps_before(command, world, 'it')}")
+            if other := self._taken(identity, world):
+                return to(command, "refused", world, f"{other}; nothing was done here")
             number = hooked.give(identity, command, _patience(command))
         sent = f"command {number} ({hooked.named(command)}) to launch {identity.launch}"
         noted = {"order": number, "at": world.now, "began": world.now}
@@ -82,6 +98,7 @@ class ByHook:
         """Read what the hook says, and see for oneself what can be seen."""
         identity = LaunchIdentity.from_json(command.identity)
         said = hooked.said(identity, command.progress["order"])
+        self._taken(identity, world)
         if said.state == "applied":
             return _PROOFS[command.kind](command, world, identity, said)
         if not identity.has_trainer():
