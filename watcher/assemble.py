@@ -25,6 +25,7 @@ from watcher.steps.closing import Closing
 from watcher.steps.deciding import Deciding
 from watcher.steps.intake import Intake
 from watcher.steps.judging import Judging
+from watcher.steps.leasing import Leasing
 from watcher.steps.mirroring import Mirroring
 from watcher.steps.numbers import Numbers
 from watcher.steps.protecting import Protecting
@@ -78,10 +79,13 @@ def assemble(
     again = Again(store, closing.close, judging, protecting.closed)
     mirroring = Mirroring(store, config.trackers, layouts.setup, state)
     permits = Permits(intake, rules)
+    leasing = Leasing(state, layouts.runs)
     per_hour = config.limits.stops_per_hour
-    acting = Acting(
-        store, routes, layouts.backends, layouts.checkpoints, per_hour, permits.forbidden, intake.has_answered
-    )
+
+    def forbidden(run: Run, rule: str) -> str | None:
+        return permits.forbidden(run, rule) or leasing.other(run)
+
+    acting = Acting(store, routes, layouts.backends, layouts.checkpoints, per_hour, forbidden, intake.has_answered)
     telling = Telling(store, routes, postman, rules)
 
     def adopt(changed: Sequence[Rule]) -> None:
@@ -93,7 +97,19 @@ def assemble(
     files, load = partial(rule_files, config), partial(_load, config)
     reloading = Reloading(store, routes, files, load, adopt)
     return Pipeline(
-        reloading, intake, numbers, windowing, scoring, closing, again, silence, protecting, mirroring, acting, telling
+        reloading,
+        intake,
+        numbers,
+        windowing,
+        scoring,
+        closing,
+        again,
+        silence,
+        protecting,
+        mirroring,
+        acting,
+        telling,
+        leasing,
     )
 
 

@@ -208,6 +208,7 @@ class Daemon:
         scheduler.shutdown(wait=False)
         observer.stop()
         lookers.close()
+        pipeline.leasing.close()
         scorer.close()
         postman.close()
         for tracker in self._config.trackers.values():

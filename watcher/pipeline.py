@@ -12,6 +12,7 @@ from watcher.steps.acting import Acting
 from watcher.steps.again import Again
 from watcher.steps.closing import Closing
 from watcher.steps.intake import Intake
+from watcher.steps.leasing import Leasing
 from watcher.steps.mirroring import Mirroring
 from watcher.steps.numbers import Numbers
 from watcher.steps.protecting import Protecting
@@ -42,6 +43,7 @@ class Pipeline:
     mirroring: Mirroring
     acting: Acting
     telling: Telling
+    leasing: Leasing
     attempt: Attempts = field(default_factory=lambda: Attempts())
 
     def advance(self, now: float) -> None:
@@ -60,6 +62,7 @@ class Pipeline:
         self.attempt(self.again.advance, now)  # measure anew what a person wanted scored again
         self.attempt(self.silence.advance, now)  # judge by the clock what rules say of runs that write nothing
         self.attempt(self.protecting.advance, now)  # see whether what rules would stop could be stopped
+        self.attempt(self.leasing.advance, now)  # be the one that acts for runs under control
         self.attempt(self.acting.advance, now)  # carry out what was decided, and verify it
         self.attempt(self.telling.advance, now)  # deliver notices
         self.attempt(self.mirroring.advance, now)  # show closed evaluations in TensorBoard and elsewhere

@@ -32,7 +32,7 @@ MAY_USE: dict[str, set[str]] = {
     "score": {"settle", "pictures"} | BASE,
     "record": {"pictures", "__init__"} | BASE,
     "pictures": {"settle"} | BASE,
-    "steps": ROOMS | BASE,
+    "steps": {"control"} | ROOMS | BASE,
     "pipeline": {"steps"} | BASE,
     "config": {"places"} | ROOMS | BASE,
     "backends": {"config"} | ROOMS | BASE,

@@ -13,6 +13,7 @@ from watcher.act.caller import Caller, Rate, veto
 from watcher.act.choice import CannotError, Choice, can, cannot, choose
 from watcher.act.identity import Identity, NoProcessError, identify
 from watcher.act.kept import Checkpoint, Kept, kept
+from watcher.act.launches import Launch, launch_beside, launches_in
 from watcher.act.machine import lives, step
 from watcher.act.moves import Frozen
 from watcher.act.processes import Process, everything
@@ -32,6 +33,7 @@ __all__ = [
     "Frozen",
     "Identity",
     "Kept",
+    "Launch",
     "NoProcessError",
     "Output",
     "Process",
@@ -48,6 +50,8 @@ __all__ = [
     "everything",
     "identify",
     "kept",
+    "launch_beside",
+    "launches_in",
     "lives",
     "step",
     "veto",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,6 +79,10 @@ class Launch:
         process = processes.read(claim["pid"])
         return process is not None and process.alive and process.start == claim["start_time"]
 
+    def writes_to(self, run: str) -> bool:
+        """Tell whether it is into a run's folder (resolved): as was known at the start, or as its training says."""
+        return run in (self.record.get("run"), (self.claim() or {}).get("run"))
+
     def why_nobody(self) -> str:
         """Say why nobody reads commands."""
         claim, beat = self.claim(), self.heartbeat()
@@ -101,24 +105,24 @@ def launch_of(control: Path) -> Launch | None:
         return None
 
 
+def launch_beside(run: str) -> Launch | None:
+    """Give the launch whose control folder is beside a run's folder."""
+    return launch_of(Path(folders.beside(run)))
+
+
+def launches_in(state: Path) -> list[Launch]:
+    """Give the launches whose control folders are in a state folder."""
+    shared = state / folders.IN_STATE
+    places = [shared / name for name in sorted(os.listdir(shared))] if shared.is_dir() else []
+    return [launch for place in places if (launch := launch_of(place))]
+
+
 def launches(output: Output, backend: ExecBackend) -> list[Launch]:
     """Give the launches that are recorded for a run's folder, wherever their control folders are."""
     if backend.folder:
         found = launch_of(backend.folder)
         return [found] if found else []
     run = os.path.realpath(output.folder)
-    found_all = [launch for place in _places(run, backend.state) if (launch := launch_of(place))]
-    return [launch for launch in found_all if _writes_to(launch, run)]
-
-
-def _places(run: str, state: Path | None) -> Iterator[Path]:
-    yield Path(folders.beside(run))
-    shared = state / folders.IN_STATE if state else None
-    if shared is not None and shared.is_dir():
-        yield from (shared / name for name in sorted(os.listdir(shared)))
-
-
-def _writes_to(launch: Launch, run: str) -> bool:
-    """Tell whether a launch is into a run's folder: as it was known at the start, or as its training says."""
-    claim = launch.claim() or {}
-    return run in (launch.record.get("run"), claim.get("run"))
+    beside = launch_beside(run)
+    known = [*([beside] if beside else []), *(launches_in(backend.state) if backend.state else [])]
+    return [launch for launch in known if launch.writes_to(run)]

@@ -37,12 +37,14 @@ class Lease:
             OSError: the folder cannot be written.
         """
         os.makedirs(os.path.join(self.control, LEASES), mode=0o700, exist_ok=True)
-        newest = _newest(self.control)
+        newest, other = _newest(self.control), holder(self.control)
+        if other is not None and self._is_mine(other):
+            self.number = newest
         if self.number is not None and newest == self.number:
             self._renew()
             return None
-        self.number, other = None, holder(self.control)
-        if other is not None and not self._is_mine(other):
+        self.number = None
+        if other is not None:
             return other
         try:
             protocol.create_json(_place(self.control, newest + 1), self._now())
