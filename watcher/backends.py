@@ -17,8 +17,17 @@ def controls(found: FoundRun | None, state: Path | None) -> Sequence[Backend]:
     """
     settings = found.settings if found else None
     chosen = settings.control if isinstance(settings, WatchedRun) else ()
-    given = chosen or (ExecBackend(), ProcessBackend())
-    return [one.with_state(state) if isinstance(one, ExecBackend) else one for one in given]
+    return [_for(found, one, state) for one in chosen or (ExecBackend(), ProcessBackend())]
+
+
+def _for(found: FoundRun | None, backend: Backend, state: Path | None) -> Backend:
+    """Give a backend with what only its run and the state folder tell."""
+    if isinstance(backend, ExecBackend):
+        return backend.with_state(state)
+    if isinstance(backend, ProcessBackend) and backend.interrupt is None:
+        saves = found is not None and found.layout is not None and found.layout.saves_on_interrupt
+        return backend.model_copy(update={"interrupt": saves})
+    return backend
 
 
 def processes_of(backends: Sequence[Backend]) -> ProcessBackend:

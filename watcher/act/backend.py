@@ -17,6 +17,11 @@ _JOB = re.compile(r"[1-9]\d*(_\d+)?")
 class Backend(PlugIn):
     """A way to act on a run."""
 
+    @property
+    def saves_at_end(self) -> bool:
+        """Whether a trainer that is ended through it saves a checkpoint by itself."""
+        return False
+
 
 class ExecBackend(Backend):
     """The hook in a training that was launched by `watcher exec`: it stops, saves and lowers the rate from inside."""
@@ -48,6 +53,14 @@ class ProcessBackend(Backend):
     """File that holds the pid of the training, or of what launched it."""
     match: str | None = None
     """Regular expression that the training's command line contains; only Python programs are looked at."""
+    interrupt: bool | None = None
+    """Whether SIGINT comes first, as by Ctrl-C, for trainers that save on it: OneTrainer's command line, EveryDream2,
+    CompVis; default: as the run's layout says."""
+
+    @property
+    def saves_at_end(self) -> bool:
+        """Whether it saves on the first signal."""
+        return bool(self.interrupt)
 
     @field_validator("match")
     @classmethod

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from watcher.act import processes, signals
@@ -12,7 +13,8 @@ from watcher.act.caller import veto
 from watcher.act.identity import Identity, Member, NoProcessError, confirm, identify, others, own_groups
 from watcher.act.moves import World, also_sent, escalates, perhaps_before, proved, refused, to, vetoed
 from watcher.act.processes import Process
-from watcher.act.ties import Output
+from watcher.act.ties import Output, could_train
+from watcher.act.unsaved import writing
 from watcher.clock import span
 from watcher.errors import ActError
 from watcher.nouns import ActionKind, Command
@@ -37,7 +39,8 @@ class ByProcess:
     def deed(self, backend: ProcessBackend, kind: ActionKind, args: Mapping[str, Any]) -> str:  # noqa: ARG002 - as of every way
         """Say which signals would be sent."""
         kill = f", and SIGKILL if they still run after {span(args['grace'])}" if args["kill"] else ""
-        return f"These get SIGTERM{kill}"
+        first = f"SIGINT, on which this trainer saves; after {span(args['grace'])} " if backend.interrupt else ""
+        return f"These get {first}SIGTERM{kill}"
 
     def is_gone(self, command: Command, world: World) -> bool:  # noqa: ARG002 - as of every way
         """Tell whether all processes that were identified have ended."""
@@ -64,12 +67,14 @@ class ByProcess:
         identity = Identity.from_json(command.identity)
         try:
             identity = confirm(identity, world.output, _backend(world), known)
-            sent = signals.send(identity.living(known), signal.SIGTERM)
+            number, why = _first(_backend(world), identity, known)
+            sent = f"{signals.send(identity.living(known), number)}{why}"
         except NoProcessError:
-            sent = f"SIGTERM to nobody, all had ended{again}"
+            number, sent = signal.SIGTERM, f"SIGTERM to nobody, all had ended{again}"
         except ActError as error:
             return refused(command, world, error, f"nothing was signalled{again}")
-        progress = {**command.progress, "sent": [sent], "at": world.now, "began": world.now}
+        rung = {"interrupted": True} if number is signal.SIGINT else {}
+        progress = {**command.progress, "sent": [sent], "at": world.now, "began": world.now, **rung}
         return to(command, "acknowledged", world, "", identity, progress)
 
     def verify(self, command: Command, world: World) -> Command:
@@ -84,13 +89,32 @@ class ByProcess:
         identity = stored.extended(known)
         new = [member for member in identity.living(known) if member not in stored.members]
         if new and command.progress.get("caught") != world.now and not veto(world.output, world.ask):
-            number = signal.SIGKILL if command.progress.get("killed") else signal.SIGTERM
+            number = _rung(command)
             progress = also_sent(command, signals.send(new, number), caught=world.now)
             return to(command, "acknowledged", world, "", identity, progress)
         if left := identity.living(known):
             return _escalate(command, world, left, identity)
         beside = others(identity, command.progress.get("groups", ()), world.output, _backend(world), known)
         return _beside(command, world, beside) if beside else _verified(command, world, identity)
+
+
+def _first(backend: ProcessBackend, identity: Identity, known: Mapping[int, Process]) -> tuple[signal.Signals, str]:
+    """Give the first signal, and why it is not SIGINT where that is wanted.
+
+    A job that was started in the background by a script ignores SIGINT, and Python then leaves that so.
+    """
+    if not backend.interrupt:
+        return signal.SIGTERM, ""
+    trainers = [known[one.pid] for one in identity.living(known) if could_train(known[one.pid])]
+    deaf = [one.pid for one in trainers if processes.ignores(one.pid, signal.SIGINT)]
+    return (signal.SIGTERM, f" ({deaf[0]} ignores SIGINT)") if deaf else (signal.SIGINT, "")
+
+
+def _rung(command: Command) -> signal.Signals:
+    """Give the signal that was sent last, for what was started since."""
+    if command.progress.get("killed"):
+        return signal.SIGKILL
+    return signal.SIGINT if command.progress.get("interrupted") else signal.SIGTERM
 
 
 def _backend(world: World) -> ProcessBackend:
@@ -125,6 +149,12 @@ def _from_elsewhere(command: Command, world: World, identity: Identity) -> Comma
 def _escalate(command: Command, world: World, left: list[Member], identity: Identity) -> Command:
     if not _is_over(command, world):
         return command
+    if not command.progress.get("killed") and (file := writing(world.output, left)):
+        again = {**command.progress, "at": world.now}
+        return replace(command, proof=f"{file} is being written, which is waited for", progress=again)
+    if command.progress.get("interrupted") and not veto(world.output, world.ask):
+        progress = also_sent(command, signals.send(left, signal.SIGTERM), interrupted=False, at=world.now)
+        return to(command, "acknowledged", world, "", identity, progress)
     killed, held = command.progress.get("killed", False), veto(world.output, world.ask)
     if escalates(command, held):
         identity = signals.halt(identity)

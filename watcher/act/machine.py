@@ -131,16 +131,18 @@ def _recheck(command: Command, world: World, way: Way) -> Command:
         return vetoed(command, world, held)
     if why_not := world.ask.recheck():
         return to(command, "cancelled", world, why_not)
-    if not _waits_for_checkpoint(command) or way.can(world.backend, "checkpoint"):
+    if not _waits_for_checkpoint(command, world) or way.can(world.backend, "checkpoint"):
         return way.begin(command, world, {})
     progress = {**command.progress, "since": world.now}
     return to(command, "saving", world, _awaited(command, world), progress=progress)
 
 
-def _waits_for_checkpoint(command: Command) -> bool:
+def _waits_for_checkpoint(command: Command, world: World) -> bool:
     """Tell whether a stop has to wait for a checkpoint that the trainer makes by itself, and did not do so before."""
     is_over = "checkpoint" in command.progress or "lost" in command.progress
-    return command.kind == "stop" and command.args["save"] != "no" and not is_over
+    if command.kind != "stop" or is_over:
+        return False
+    return command.args["save"] == "required" or (command.args["save"] == "wait" and not world.backend.saves_at_end)
 
 
 def _awaited(command: Command, world: World) -> str:

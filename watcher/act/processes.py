@@ -131,6 +131,16 @@ def program(pid: int) -> str:
         return ""
 
 
+def ignores(pid: int, number: int) -> bool:
+    """Tell whether a process ignores a signal (`SigIgn` in proc(5)); not so of one that is gone."""
+    try:
+        text = (PROC / str(pid) / "status").read_text(errors="replace")
+    except OSError:
+        return False
+    mask = next(line.split()[1] for line in text.splitlines() if line.startswith("SigIgn:"))
+    return bool(int(mask, 16) >> (number - 1) & 1)
+
+
 def environment(pid: int) -> dict[str, str]:
     """Give the environment that a process was started with; nothing when it is another user's or gone."""
     try:

@@ -83,6 +83,8 @@ class Layout(PlugIn):
 
     stamped: ClassVar[bool] = False
     """Whether names bear times: what is sampled again at a step gets a file beside the old one, not in its place."""
+    saves_on_interrupt: ClassVar[bool] = False
+    """Whether the trainer saves a checkpoint when it gets SIGINT, as Ctrl-C sends it."""
     in_event_files: ClassVar[bool] = False
     """Whether samples lie in TensorBoard event files below its sample folders, and are no files of their own."""
 

@@ -43,6 +43,7 @@ class OneTrainer(Layout):
 
     name: ClassVar[str] = "onetrainer"
     stamped: ClassVar[bool] = True
+    saves_on_interrupt: ClassVar[bool] = True
     numbers: ClassVar[Mapping[str, str]] = {
         "loss/train_step": LOSS,
         **dict.fromkeys(("lr/unet", "lr/transformer", "lr/prior"), LEARNING_RATE),
