@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from watcher.act import Backend, Checkpoint, Frozen, Output, Process, Training, Trainings, choose
+from watcher.act import Backend, Checkpoint, Frozen, Output, Process, Training, Trainings, choose, unreachable
 from watcher.backends import controls, processes_of
 from watcher.config import Config, reload_rules, rule_files
 from watcher.discover import Lookers, Observer
@@ -14,7 +14,7 @@ from watcher.judge import Rule
 from watcher.mounts import Mounts
 from watcher.names import GRAD_NORM, LEARNING_RATE, LOSS, is_trainers
 from watcher.notify import Postman
-from watcher.nouns import Evaluation, Run, Setup
+from watcher.nouns import ActionKind, Evaluation, Limits, Run, Setup
 from watcher.pipeline import Pipeline
 from watcher.record.store import Store
 from watcher.score import Scorer, Together
@@ -58,7 +58,7 @@ def assemble(
     layouts = Layouts(intake, state)
     scorer.trainings = Trainings(layouts.trainings)
     scoring = Scoring(store, scorer, Together.of(config.scorers).batch_size, config.settle.max_pixels)
-    protecting = Protecting(store, routes, rules, layouts.runs, layouts.processes)
+    protecting = Protecting(store, routes, rules, layouts.runs, layouts.processes, layouts.unreachable)
     judging = Judging(rules, routes, layouts.checkpoints)
     deciding = Deciding(routes, layouts.checkpoints)
     silence = Silence(store, deciding, rules, layouts.runs, layouts.processes)
@@ -80,12 +80,12 @@ def assemble(
     mirroring = Mirroring(store, config.trackers, layouts.setup, state)
     permits = Permits(intake, rules)
     leasing = Leasing(state, layouts.runs)
-    per_hour = config.limits.stops_per_hour
+    limits = Limits(config.limits.stops_per_hour, config.limits.lr_changes_per_run)
 
-    def forbidden(run: Run, rule: str) -> str | None:
-        return permits.forbidden(run, rule) or leasing.other(run)
+    def forbidden(run: Run, rule: str, kind: ActionKind) -> str | None:
+        return permits.forbidden(run, rule, kind) or leasing.other(run)
 
-    acting = Acting(store, routes, layouts.backends, layouts.checkpoints, per_hour, forbidden, intake.has_answered)
+    acting = Acting(store, routes, layouts.backends, layouts.checkpoints, limits, forbidden, intake.has_answered)
     telling = Telling(store, routes, postman, rules)
 
     def adopt(changed: Sequence[Rule]) -> None:
@@ -134,8 +134,8 @@ class Permits:
         """Answer by these rules from now on."""
         self._rules = {rule.name: rule for rule in rules}
 
-    def forbidden(self, run: Run, rule_name: str) -> str | None:
-        """Say why a rule may not stop a run any more, or None when it may; without a rule, why a person may not."""
+    def forbidden(self, run: Run, rule_name: str, kind: ActionKind) -> str | None:
+        """Say why a rule may not do that to a run any more, or None when it may; without one, why a person may not."""
         watched, rule = self._intake.watched.get(run.id), self._rules.get(rule_name)
         if watched is None:
             return f"{run.path} is no longer there or no longer configured"
@@ -143,8 +143,8 @@ class Permits:
             return None
         if rule is None or not rule.matches(watched.run):
             return f"rule {rule_name} is no longer there or no longer for this run"
-        if not rule.does("stop"):
-            return f"rule {rule_name} no longer stops runs"
+        if not rule.does(kind):
+            return f"rule {rule_name} no longer has the action `{kind}`"
         return "it is only observed now" if rule.mode_for(watched.run) == "observe" else None
 
 
@@ -179,6 +179,10 @@ class Layouts:
         """Give what a run is controlled through, in the order in which it is tried."""
         watched = self._intake.watched.get(run.id)
         return controls(watched.found if watched else None, self._state)
+
+    def unreachable(self, run: Run, kind: ActionKind) -> str:
+        """Say why a run could not be told to do something; empty where it could."""
+        return unreachable(Output.of(run, self.runs()), self.backends(run), kind)
 
     def trainings(self) -> list[Training]:
         """Give the runs whose processes may be on a GPU; from any thread, and without a look at the disk."""

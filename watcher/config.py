@@ -101,7 +101,10 @@ class Limits(Part):
     """How much may be done over all runs; beyond it the daemon only observes, and says so."""
 
     stops_per_hour: Annotated[int | None, BeforeValidator(lambda v: None if v == "auto" else v)] = None
-    """`auto` is the larger of 2 and a quarter of the active runs."""
+    """`auto` is the larger of 2 and a quarter of the active runs. Beyond it all rules only observe, until
+    `watcher release --all`."""
+    lr_changes_per_run: int = Field(default=3, ge=0)
+    """How often rules may change the learning rate of one run."""
 
 
 class Config(Part):

@@ -258,6 +258,15 @@ class Command:
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """How much rules may do; people's orders are counted and not held up."""
+
+    stops_per_hour: int | None = None
+    """Over all runs; None: the larger of 2 and a quarter of the active ones."""
+    lr_changes_per_run: int = 3
+
+
+@dataclass(frozen=True, slots=True)
 class Notice:
     """A message for people; `key` is the same on every delivery of it."""
 

@@ -74,7 +74,7 @@ def test_a_rate_is_not_made_lower_than_the_least_that_is_allowed(training: Launc
     act = carried(order(training, "scale_lr", factor=0.1, min=0.01), training)
     assert act.command.progress["lr"]["after"] == pytest.approx([0.05, 0.01])
     again = carried(order(training, "scale_lr", factor=0.1, min=0.01), training)
-    assert again.state == "failed"
+    assert again.state == "cancelled"
     assert "must not be made lower than 0.01" in again.proof
 
 
@@ -124,13 +124,15 @@ def test_a_stop_saves_ends_the_training_and_looks_for_every_process(training: La
     assert act.state == "verified", act.proof
     assert not is_living(training.trainer)
     assert "all of launch" in act.proof
-    assert Path(act.command.progress["saved"], "state.pt").stat().st_size > 0
+    assert Path(act.command.progress["kept"]["checkpoint"], "state.pt").stat().st_size > 0
+    assert "lost" not in act.proof
     assert training.process.wait(60) == 75
 
 
 def test_without_a_checkpoint_nothing_is_saved(training: Launched) -> None:
     act = carried(order(training, "stop", save="no"), training)
-    assert (act.state, act.command.progress["saved"]) == ("verified", "")
+    assert (act.state, "checkpoint" in act.command.progress["kept"]) == ("verified", False)
+    assert "No checkpoint was found: all steps are lost" in act.proof
     assert not (training.control / "checkpoints").exists()
 
 

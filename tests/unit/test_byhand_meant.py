@@ -69,7 +69,7 @@ def test_only_what_tells_of_runs_has_to_be_right_in_the_configuration(world: Wor
     assert "NO_SUCH_SECRET" in text
     config(world).write_text(text.replace("path: run", "path: run\n  control: [{process: {match: train}}]"))
     with meant(config(world), "run") as found:
-        assert [*found.backends] == [ProcessBackend(match="train")]
+        assert [*found.backends] == [ProcessBackend(match="train", interrupt=False)]
     config(world).write_text(text.replace("path: run", "path: run\n  control: [{proces: {}}]"))
     with pytest.raises(ConfigError, match="proces"), meant(config(world), "run"):
         pass
@@ -94,7 +94,7 @@ def test_what_the_configuration_names_is_known_before_any_daemon_has_run(tmp_pat
         with meant(path, name) as found:
             assert found.run.name == "flux"
             assert found.store is None
-            assert [*found.backends] == [ProcessBackend(match="flux")]
+            assert [*found.backends] == [ProcessBackend(match="flux", interrupt=False)]
     with pytest.raises(StepError, match="no run 'fluxx'"), meant(path, "fluxx"):
         pass
 

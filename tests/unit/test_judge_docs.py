@@ -9,7 +9,7 @@ import pytest
 from pydantic import BaseModel
 
 from watcher.judge import Rule, StopAction, advise, load_rules
-from watcher.judge.actions import ACTIONS, LATER
+from watcher.judge.actions import ACTIONS, FROM_INSIDE
 from watcher.judge.advice import ADVICE
 from watcher.judge.conditions import CONDITIONS
 from watcher.judge.metrics import METRICS
@@ -88,9 +88,9 @@ def test_every_action_is_explained_with_all_its_settings() -> None:
         assert [key for key in (keys(model) if model else []) if key not in shown] == []
 
 
-def test_every_action_of_later_versions_is_named_as_such() -> None:
-    later = PAGE.split("## Not in this version")[1]
-    assert [action for action in LATER if f"`{action}`" not in later] == []
+def test_every_action_that_not_all_trainings_can_be_told_is_named_as_such() -> None:
+    later = PAGE.split("## From inside of a training")[1]
+    assert [action for action in FROM_INSIDE if f"`{action}`" not in later] == []
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from watcher.judge.actions import ACTIONS, LATER, StopAction
+from watcher.judge.actions import ACTIONS, FROM_INSIDE, StopAction
 from watcher.judge.schema import Escalation, Needs, Rule, RuleFile, Runs
 from watcher.nouns import Run
 
@@ -81,7 +81,7 @@ def test_every_action_can_be_written() -> None:
     assert (lr["factor"], lr["at_most"], lr["cooldown"]) == (0.5, 3, {"amount": 2000, "unit": "steps"})
 
 
-@pytest.mark.parametrize("action", LATER)
+@pytest.mark.parametrize("action", FROM_INSIDE)
 def test_rules_with_actions_that_change_a_training_need_more_evidence(action: str) -> None:
     settings = {"scale_lr": {"factor": 0.5}, "set_lr": {"to": 1e-5}}.get(action, {})
     needs = rule(then={action: settings}).needs

@@ -20,6 +20,7 @@ from watcher.notify.webhook import payload
 from watcher.nouns import FINAL, Command, Evaluation, Notice, Run, Verdict
 from watcher.record.outbox import Delivery
 from watcher.steps import protection, routing, trouble
+from watcher.steps.outcome import outcome
 
 PAGE = ROOT / "docs" / "notices.md"
 EXAMPLE, SCHEMA = [json.loads(text) for text in blocks(PAGE, "json")]
@@ -51,7 +52,7 @@ def every_notice() -> list[Notice]:
         protection.cannot_judge(RUN, RULE, State(unknowns=3, reason="NaN", way_out="look"), at),
         protection.cannot_stop(RUN, [RULE], "no process was found", 1),
         protection.can_stop_again(RUN, [RULE], 1),
-        *(routing.outcome(RUN, replace(command, state=state)) for state in sorted(FINAL)),  # type: ignore[arg-type]
+        *(outcome(RUN, replace(command, state=state)) for state in sorted(FINAL)),  # type: ignore[arg-type]
         *(make(delivery, "gone") for make in (trouble.dead_target, trouble.silent_target, trouble.refused)),
     ]
 

@@ -21,6 +21,7 @@ from watcher.notify.blocks import BLOCKS, FIELD, FIELDS, HEADER, SECTION, blocks
 from watcher.notify.slack import message
 from watcher.nouns import Command, Evaluation, Notice, Severity, Verdict
 from watcher.steps import protection, routing
+from watcher.steps.outcome import outcome
 
 NOW = 1_700_000_000.0
 RULE = Rule.model_validate(
@@ -116,7 +117,7 @@ def test_an_observed_alert_promises_no_stop_and_needs_no_hold() -> None:
 
 def test_a_stop_shows_its_proof_the_surviving_checkpoint_and_what_is_lost() -> None:
     command = Command(5, "r", "low-clip", "stop", {}, "verified", "clip/mean low", 0.0, 1.0, 2.0, proof="pid 7 is gone")
-    notice = routing.outcome(RUN, command)
+    notice = outcome(RUN, command)
     kept = {"checkpoint": "/data/flux-lora/checkpoint-2500", "checkpoint_step": 2500, "lost_steps": 500}
     notice = replace(notice, facts={**notice.facts, **kept})
     sent(notice)

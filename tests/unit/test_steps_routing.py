@@ -21,6 +21,7 @@ from watcher.record.outbox import Delivery
 from watcher.record.scores import scores_of
 from watcher.record.store import Store
 from watcher.steps import routing, trouble
+from watcher.steps.outcome import outcome
 from watcher.steps.routing import Routes
 from watcher.view.queries import deliveries
 
@@ -173,7 +174,7 @@ def test_a_rule_that_fires_again_at_the_same_step_is_told_again() -> None:
     ],
 )
 def test_an_outcome_says_how_it_ended_with_proof_and_reason(state: str, severity: Severity, title: str) -> None:
-    notice = routing.outcome(RUN, stop(state))
+    notice = outcome(RUN, stop(state))
     assert (notice.title, notice.severity) == (title, severity)
     assert notice.text.startswith("pid 7 is gone. Reason: clip/mean low.")
     assert ("To veto the next one in time: `watcher hold flux`" in notice.text) == (state == "verified")
@@ -182,22 +183,20 @@ def test_an_outcome_says_how_it_ended_with_proof_and_reason(state: str, severity
 
 def test_a_verified_stop_tells_programs_what_survives() -> None:
     done = replace(stop("verified"), progress={"kept": {"checkpoint": "c", "checkpoint_step": 1, "lost_steps": 2}})
-    assert {"checkpoint": "c", "checkpoint_step": 1, "lost_steps": 2}.items() <= routing.outcome(
-        RUN, done
-    ).facts.items()
+    assert {"checkpoint": "c", "checkpoint_step": 1, "lost_steps": 2}.items() <= outcome(RUN, done).facts.items()
 
 
 def test_who_stopped_a_run_by_hand_is_not_told_how_to_veto_that() -> None:
-    assert "hold" not in routing.outcome(RUN, replace(stop("verified"), rule="")).text
+    assert "hold" not in outcome(RUN, replace(stop("verified"), rule="")).text
 
 
 @pytest.mark.parametrize("state", ["verified", "failed", "refused", "cancelled"])
 def test_an_outcome_reaches_everybody_who_was_told_that_it_would_be_tried(state: str) -> None:
-    assert routing.outcome(RUN, stop(state, severity="critical")).severity == "critical"
+    assert outcome(RUN, stop(state, severity="critical")).severity == "critical"
 
 
 def test_what_was_only_observed_is_no_more_than_information() -> None:
-    notice = routing.outcome(RUN, stop("refused", mode="observe", severity="critical"))
+    notice = outcome(RUN, stop("refused", mode="observe", severity="critical"))
     assert (notice.title, notice.severity) == ("flux was not stopped: it is only observed", "info")
 
 

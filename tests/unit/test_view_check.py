@@ -18,14 +18,14 @@ def test_the_empty_prompt_is_not_counted(tmp_path: Path) -> None:
     assert "    1 prompt" in here("check", "-c", config).out.splitlines()
 
 
-def test_what_no_backend_can_do_is_noted_of_each_rule_that_wants_it(tmp_path: Path) -> None:
+def test_what_not_every_training_can_be_told_is_noted_of_each_rule_that_wants_it(tmp_path: Path) -> None:
     rules = tmp_path / "rules.yaml"
     later = "then: alert, escalate: {after: 2 evaluations, then: [checkpoint, {set_lr: {to: 1e-5}}]}"
     rules.write_text(f"version: 1\nrules: [{{name: slow, when: health/blank > 3, {later}}}]")
     answer = here("rules", "check", rules)
     assert answer.status == 0
     assert answer.out.splitlines() == [
-        "note slow: cannot ask for a checkpoint: no backend of this version can; it alerts only",
-        "note slow: cannot set the learning rate: no backend of this version can; it alerts only",
+        "note slow: can ask for a checkpoint where `watcher exec` has started the training; elsewhere it alerts only",
+        "note slow: can set the learning rate where `watcher exec` has started the training; elsewhere it alerts only",
         "ok: 1 rule in 1 file",
     ]

@@ -10,7 +10,7 @@ from watcher.act.backend import (
     SystemdBackend,
 )
 from watcher.act.caller import Caller, Rate, veto
-from watcher.act.choice import CannotError, Choice, can, cannot, choose
+from watcher.act.choice import CannotError, Choice, choose, unreachable
 from watcher.act.identity import Identity, NoProcessError, identify
 from watcher.act.kept import Checkpoint, Kept, kept
 from watcher.act.launches import Launch, launch_beside, launches_in
@@ -44,8 +44,6 @@ __all__ = [
     "Training",
     "Trainings",
     "Writer",
-    "can",
-    "cannot",
     "choose",
     "everything",
     "identify",
@@ -54,6 +52,7 @@ __all__ = [
     "launches_in",
     "lives",
     "step",
+    "unreachable",
     "veto",
     "writers",
 ]

@@ -105,6 +105,8 @@ class ByHook:
             return _without_trainer(command, world, identity, said)
         if "cancel" in command.progress:
             return _taken_back(command, world, identity, said)
+        if hooked.is_at_least(command, said):
+            return to(command, "cancelled", world, f"nothing is left to lower: {said.error}")
         if said.is_final:
             return to(command, "failed", world, f"the hook says that it is {said.state}: {said.error}{tried(command)}")
         return _in_time(command, world, identity, said)
@@ -156,8 +158,10 @@ def _stopped(command: Command, world: World, identity: LaunchIdentity, said: Sai
     if not left:
         seconds = world.now - command.progress["began"]
         gone = f"all of launch {identity.launch} is gone after {seconds:.0f} s ({'; '.join(command.progress['sent'])})"
-        noted = replace(command, progress={**command.progress, "saved": said.checkpoint})
-        return proved(noted, world, f"{gone}{said_saved}", identity)
+        if not said.checkpoint:
+            return proved(command, world, gone, identity)
+        progress = {**command.progress, "kept": {"checkpoint": said.checkpoint}}
+        return to(command, "verified", world, f"{gone}{said_saved}.{tried(command)}", identity, progress)
     since = command.progress.get("ended_at")
     if since is None:
         return replace(command, proof="it ends", progress={**command.progress, "ended_at": world.now})
@@ -192,7 +196,7 @@ def _lowered(command: Command, world: World, identity: LaunchIdentity, said: Sai
         words = f"{hooked.change(said)}; the trainer has not logged it yet"
         progress = {**command.progress, "applied_at": seen}
         return command if command.proof == words else replace(command, proof=words, progress=progress)
-    progress = {**command.progress, "lr": hooked.facts(said, logged)}
+    progress = {**command.progress, "lr": hooked.facts(said, logged), "newest": world.ask.newest()}
     if logged.contradicts:
         return to(command, "failed", world, f"{hooked.change(said)}, but {logged.words}", None, progress)
     return to(command, "verified", world, f"{hooked.change(said)}; {logged.words}.{tried(command)}", identity, progress)

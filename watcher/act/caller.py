@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from watcher.act.kept import Checkpoint, Kept, kept
 from watcher.act.ties import Output
+from watcher.control.folder import beside
 from watcher.nouns import HOLD
 
 
@@ -60,5 +62,8 @@ def veto(output: Output, ask: Caller) -> str | None:
     try:
         os.lstat(folder / HOLD)
     except (FileNotFoundError, NotADirectoryError):
-        return None if folder.is_dir() else f"{folder} is not there (unmounted?), so nobody can tell whether it is held"
+        # Where its control folder is beside it, the file system is there, and the training only has not made it yet.
+        if folder.is_dir() or Path(beside(str(folder))).is_dir():
+            return None
+        return f"{folder} is not there (unmounted?), so nobody can tell whether it is held"
     return f"held: {folder / HOLD} exists"

@@ -13,7 +13,7 @@ from watcher.act.by_process import ByProcess
 from watcher.act.by_slurm import BySlurm
 from watcher.act.by_systemd import BySystemd
 from watcher.act.identity import NoProcessError
-from watcher.act.launches import NoLaunchError
+from watcher.act.launches import NoLaunchError, unarmed
 from watcher.act.moves import Frozen, Way, is_passing
 from watcher.act.processes import Process
 from watcher.act.ties import Output
@@ -57,6 +57,11 @@ class Choice:
         """Give what an action remembers of it."""
         return {"backend": [self.place, self.backend.name]}
 
+    @property
+    def saves(self) -> bool:
+        """Whether a stop through it waits for no checkpoint, as it makes one."""
+        return self.backend.saves_at_end or WAYS[type(self.backend)].can(self.backend, "checkpoint")
+
     def deed(self, kind: ActionKind, args: Mapping[str, Any]) -> str:
         """Say what would be done, as the beginning of a sentence."""
         return WAYS[type(self.backend)].deed(self.backend, kind, args)
@@ -98,9 +103,14 @@ def cannot(backends: Sequence[Backend], kind: ActionKind) -> str:
     return f"cannot {DEEDS[kind]} through {names}{way_out}"
 
 
-def can(backends: Sequence[Backend], kind: ActionKind) -> bool:
-    """Tell whether any of a run's backends can do an action of this kind."""
-    return any(True for _ in _able(backends, kind))
+def unreachable(output: Output, backends: Sequence[Backend], kind: ActionKind) -> str:
+    """Say why a run could not be told to do something, as far as that is known now; empty where it may well be.
+
+    A training that is armed and has made no step yet will be told once it has.
+    """
+    able = [backend for _, backend in _able(backends, kind)]
+    whys = [unarmed(output, backend) if isinstance(backend, ExecBackend) else "" for backend in able]
+    return "" if "" in whys else "; ".join(whys) or cannot(backends, kind)
 
 
 def placed(backends: Sequence[Backend], noted: Sequence[Any] | None) -> int | None:

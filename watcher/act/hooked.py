@@ -154,6 +154,11 @@ def deed(kind: ActionKind, args: Mapping[str, Any]) -> str:
     return f"The training {save} at its next optimizer step, for which it has {span(args['grace'])}"
 
 
+def is_at_least(command: Command, said_of_it: Said) -> bool:
+    """Tell whether a rate is not lowered because it is as low already as its order allows."""
+    return command.kind == "scale_lr" and said_of_it.state == "refused" and protocol.AT_LEAST in said_of_it.error
+
+
 def change(said_of_it: Said) -> str:
     """Say from which rates to which they went, and when."""
     details = said_of_it.details

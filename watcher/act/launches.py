@@ -19,7 +19,7 @@ from watcher.act.ties import Output
 from watcher.clock import span
 from watcher.control import folder as folders
 from watcher.control import protocol, whose
-from watcher.control.armed import armed, members
+from watcher.control.armed import NOT_ARMED, armed, members
 
 SILENT = 60.0
 """Seconds without a heartbeat, which comes every ten, after which a training on another host counts as gone."""
@@ -115,6 +115,14 @@ def launches_in(state: Path) -> list[Launch]:
     shared = state / folders.IN_STATE
     places = [shared / name for name in sorted(os.listdir(shared))] if shared.is_dir() else []
     return [launch for place in places if (launch := launch_of(place))]
+
+
+def unarmed(output: Output, backend: ExecBackend) -> str:
+    """Say why no training of a run can be told anything from inside; empty where one can, or will be once it steps."""
+    found = [armed(str(one.control)) for one in launches(output, backend)]
+    if not found:
+        return f"{output} was not launched by `watcher exec`"
+    return "" if any(reach.state != NOT_ARMED for reach in found) else "; ".join(reach.reason for reach in found)
 
 
 def launches(output: Output, backend: ExecBackend) -> list[Launch]:

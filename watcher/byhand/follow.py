@@ -16,7 +16,7 @@ from watcher.byhand.meant import Meant
 from watcher.byhand.order import Order
 from watcher.clock import span
 from watcher.errors import ActError, StepError
-from watcher.nouns import FINAL, Command
+from watcher.nouns import FINAL, ActionKind, Command
 
 Say = Callable[[str], None]
 LOOK = 0.5
@@ -25,34 +25,44 @@ _WORDS = {
     "planned": "looking for it",
     "waiting": "images that are there already are judged first",
     "rechecked": "about to begin",
-    "attempting": "about to tell it to end",
-    "acknowledged": "it was told to end; waiting until that is proved",
+    "attempting": "about to tell it",
+    "acknowledged": "it was told; waiting until that is proved",
+}
+_NOT = {
+    "stop": "is not stopped",
+    "checkpoint": "is not asked for a checkpoint",
+    "scale_lr": "keeps its learning rate",
+    "set_lr": "keeps its learning rate",
 }
 
 
-def preview(meant: Meant, args: dict[str, Any], now: float) -> Iterator[str]:
-    """Name what would be stopped and how, and what would be lost.
+def preview(meant: Meant, kind: ActionKind, args: dict[str, Any], now: float) -> Iterator[str]:
+    """Name what would be done to which processes, and of a stop what would be lost.
 
     Raises:
-        StepError: it is held, or there is nothing that could be stopped for sure; says why.
+        StepError: it is held, or there is nothing to which it could be done for sure; says why.
 
     """
     name, release = meant.run.name, f"`watcher release {shlex.quote(meant.run.name)}`"
     if meant.found is None:
         raise StepError(f"{meant.output} is not there, or not configured any more", permanent=True)
     if held := meant.veto:
-        raise StepError(f"{name} is not stopped: {held}; {release} takes the veto back", permanent=True)
+        raise StepError(f"{name} {_NOT[kind]}: {held}; {release} takes the veto back", permanent=True)
     try:
-        choice = act.choose(meant.output, meant.backends, "stop", now)
+        choice = act.choose(meant.output, meant.backends, kind, now)
     except ActError as error:
-        raise StepError(f"{name} is not stopped: {error}", permanent=True) from error
+        raise StepError(f"{name} {_NOT[kind]}: {error}", permanent=True) from error
     identity = choice.identity
     yield f"{name} ({meant.output}), {identity.tie}:"
     if not isinstance(choice.backend, ProcessBackend):
         yield f"  {identity.named}"
     yield from (f"  pid {member.pid}  {member.command}" for member in identity.members)
-    yield f"{choice.deed('stop', args)}. If it ended now, {meant.left.survives(would=True)}."
-    yield from _waits(args)
+    if kind != "stop":
+        yield f"{choice.deed(kind, args)}."
+        return
+    yield f"{choice.deed(kind, args)}. If it ended now, {meant.left.survives(would=True)}."
+    if not choice.saves:
+        yield from _waits(args)
 
 
 def _waits(args: dict[str, Any]) -> Iterator[str]:
@@ -115,9 +125,9 @@ class Following:
         if command.state in FINAL:
             self._say(f"{command.state}: {command.proof}")
         elif self._order.has_daemon:
-            self._say(f"the daemon goes on with it ({command.state}); {hold} vetoes that until it is told to end")
+            self._say(f"the daemon goes on with it ({command.state}); {hold} vetoes that until it is told")
         else:
-            self._say("it was told to end already, which cannot be taken back; nobody looks any more whether it does")
+            self._say("it was told already, which is not taken back; nobody looks any more whether it happens")
         raise KeyboardInterrupt
 
     def _tell(self, command: Command) -> None:

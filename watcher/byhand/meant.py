@@ -8,12 +8,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from watcher.act import Backend, Caller, Kept, Output, veto
+from watcher.act import Backend, Caller, Kept, Output, launch_beside, veto
 from watcher.backends import controls
 from watcher.config import Config, WatchedRun, find_config, load_sections, state_folder
 from watcher.discover import FoundRun, find_runs, scan
 from watcher.errors import ConfigError, StepError
 from watcher.nouns import Run
+from watcher.places import usual_state
 from watcher.record import holds, runs, samples
 from watcher.record.store import Store, open_beside
 from watcher.view.find import find
@@ -33,7 +34,7 @@ class Meant:
     @property
     def backends(self) -> Sequence[Backend]:
         """Give what it is controlled through, in the order in which it is tried."""
-        return controls(self.found, self.state)
+        return controls(self.found, self.state or usual_state())
 
     @property
     def caller(self) -> Caller:
@@ -121,11 +122,21 @@ def _meant(config: Config | None, state: Path | None, store: Store | None, name:
 def _unwatched(config: Config | None, found: Sequence[FoundRun], name: str) -> Meant:
     """Find a training that no daemon has seen: among the configured ones, or by its folder alone."""
     folder = _folder(name)
+    if folder is not None and not folder.is_dir() and launch_beside(str(folder)):
+        return _launched(folder, config)
     beside = find_runs([WatchedRun(path=str(folder if folder.is_dir() else folder.parent))]) if folder else []
     everything = {one.id: one for one in (*beside, *found)}
     candidates = [_run(one, config) for one in everything.values()]
     run = find(candidates, name)
     return Meant(run, _output(run, candidates), everything[run.id])
+
+
+def _launched(folder: Path, config: Config | None) -> Meant:
+    """Give a training that was launched under control into a folder that it has not made yet."""
+    reason = "it was launched by `watcher exec`"
+    found = FoundRun(folder.name, folder.name, folder, None, reason, WatchedRun(path=str(folder)))
+    run = _run(found, config)
+    return Meant(run, _output(run, [run]), found)
 
 
 def _known(store: Store, name: str) -> tuple[Run, list[Run]] | None:

@@ -1,4 +1,4 @@
-"""A stop that a person orders: the same verified action as a rule's, carried on by the daemon or by this process.
+"""An action that a person orders: the same verified one as a rule's, carried on by the daemon or by this process.
 
 Beside a daemon the order is a row in its store. Where none runs, the same row is carried on here, one step at a time
 under the store's lock, so that a daemon that is started meanwhile simply takes over. Where there is no store, the
@@ -21,29 +21,29 @@ from watcher import act
 from watcher.byhand.meant import Meant
 from watcher.byhand.veto import who
 from watcher.config import find_config, load_config
-from watcher.errors import ConfigError
+from watcher.errors import ConfigError, StepError
 from watcher.notify import Target
-from watcher.nouns import FINAL, Command, Run
+from watcher.nouns import FINAL, ActionKind, Command, Limits, Run
 from watcher.record import actions, runs
 from watcher.record.lock import LockedError, locked
 from watcher.record.store import Store
 from watcher.steps.acting import Acting
 from watcher.steps.routing import Routes
 
-NAME = "watcher stop"
+NAME = "watcher stop, checkpoint or lr"
 
 
 def _reason() -> str:
     return f"by hand by {who()} on {socket.gethostname()}"
 
 
-def ordered(run: Run, args: dict[str, Any], asked_at: float, now: float) -> Command:
+def ordered(run: Run, kind: ActionKind, args: dict[str, Any], asked_at: float, now: float) -> Command:
     """Make the action that a person has ordered; what was started after they were asked is not meant."""
     return Command(
         id=0,
         run_id=run.id,
         rule="",
-        kind="stop",
+        kind=kind,
         args={**args, "delay": 0.0, "mode": "enforce", "severity": "info"},
         state="planned",
         reason=_reason(),
@@ -79,7 +79,7 @@ class Order(ABC):
 
 
 class PlainOrder(Order):
-    """A stop of a training that no daemon knows."""
+    """An action on a training that no daemon knows."""
 
     def __init__(self, meant: Meant, command: Command) -> None:
         self._meant = meant
@@ -107,7 +107,7 @@ class PlainOrder(Order):
 
 
 class StoredOrder(Order):
-    """A stop in the store of a daemon, whether that runs or not."""
+    """An action in the store of a daemon, whether that runs or not."""
 
     def __init__(self, meant: Meant, store: Store, state: Path, command: Command, config: Path | None) -> None:
         self.command = command
@@ -118,8 +118,8 @@ class StoredOrder(Order):
             Routes(_targets(config)),
             backends=lambda _run: meant.backends,
             checkpoints=lambda _run: meant.caller.checkpoints(),
-            stops_per_hour=None,
-            forbidden=lambda _run, _rule: None,
+            limits=Limits(),
+            forbidden=lambda _run, _rule, _kind: None,
         )
 
     @property
@@ -147,7 +147,7 @@ class StoredOrder(Order):
             command = actions.get(db, self.command.id)
             if command.state not in FINAL and command.state != "acknowledged":
                 actions.keep(db, _cancelled(command, why, now))
-                runs.add_event(db, command.run_id, "stop cancelled", why, now)
+                runs.add_event(db, command.run_id, f"{command.kind} cancelled", why, now)
 
     def _look(self) -> Command:
         with self._store.read() as db:
@@ -155,35 +155,57 @@ class StoredOrder(Order):
         return self.command
 
 
-def place(meant: Meant, args: dict[str, Any], asked_at: float, now: float, config: Path | None) -> Order:
-    """Order a stop; one that is under way already is gone on with instead.
+def place(
+    meant: Meant, kind: ActionKind, args: dict[str, Any], asked_at: float, now: float, config: Path | None
+) -> Order:
+    """Order an action; a stop that is under way already is gone on with instead.
 
-    A rule's stop that has signalled nothing is superseded where no daemon runs that could carry it on.
+    What a rule has ordered and nothing was done of yet is superseded where no daemon runs that could carry it on, and
+    by a stop also what anybody has ordered otherwise.
 
     Raises:
+        StepError: something else is under way, after which it may be ordered.
         StoreError: the store cannot be written.
 
     """
-    new = ordered(meant.run, args, asked_at, now)
+    new = ordered(meant.run, kind, args, asked_at, now)
     if meant.store is None or meant.state is None:
         return PlainOrder(meant, new)
     with _alone(meant.state) as alone, meant.store.change("order") as db:
-        command = _unfinished(db, meant.run)
-        if command is not None and alone and not command.by_hand and command.state != "acknowledged":
-            actions.keep(db, _cancelled(command, f"superseded: stopped {new.reason}", now))
-            command = None
+        for other in _unfinished(db, meant.run):
+            if _gives_way(other, kind, alone=alone):
+                actions.keep(db, _cancelled(other, f"superseded: {kind} {new.reason}", now))
+        left = _unfinished(db, meant.run)
+        command = next((one for one in left if one.kind == kind == "stop"), None)
+        if left and kind != "stop":  # a stop waits for nothing
+            raise StepError(_not_beside(meant.run, left[0]), permanent=True)
         if command is None:
             command = replace(new, id=actions.plan(db, new, None))
-            runs.add_event(db, meant.run.id, "stop ordered", new.reason, now)
+            runs.add_event(db, meant.run.id, f"{kind} ordered", new.reason, now)
     return StoredOrder(meant, meant.store, meant.state, command, config)
 
 
+def _gives_way(other: Command, kind: ActionKind, *, alone: bool) -> bool:
+    """Tell whether something that is under way, and of which nothing was done yet, gives way to a person's order."""
+    if other.state not in ("planned", "waiting", "rechecked", "saving"):
+        return alone and not other.by_hand and other.kind == "stop" and other.state == "attempting"
+    if other.kind != kind:
+        return kind == "stop"
+    return alone and not other.by_hand
+
+
+def _not_beside(run: Run, other: Command) -> str:
+    state = f" ({other.state}: {other.proof})" if other.proof else f" ({other.state})"
+    ends = f"`watcher show {run.id}` tells how it ends"
+    return f"{run.name}: {other.kind} is under way{state}, because of: {other.reason}; {ends}"
+
+
 def under_way(meant: Meant) -> Command | None:
-    """Give the action on a run that would be gone on with, if there is one."""
+    """Give the stop of a run that would be gone on with, if there is one."""
     if meant.store is None or meant.state is None:
         return None
     with _alone(meant.state) as alone, meant.store.read() as db:
-        command = _unfinished(db, meant.run)
+        command = next((one for one in _unfinished(db, meant.run) if one.kind == "stop"), None)
     is_mine = command is not None and (command.by_hand or command.state == "acknowledged")
     return command if is_mine or not alone else None
 
@@ -208,8 +230,8 @@ def _alone(state: Path) -> Iterator[bool]:
             yield True
 
 
-def _unfinished(db: Connection, run: Run) -> Command | None:
-    return next((one for one in actions.unfinished(db) if one.run_id == run.id), None)
+def _unfinished(db: Connection, run: Run) -> list[Command]:
+    return [one for one in actions.unfinished(db) if one.run_id == run.id]
 
 
 def _cancelled(command: Command, why: str, now: float) -> Command:

@@ -8,10 +8,13 @@ import time
 from pathlib import Path
 
 from watcher.byhand.meant import Meant
+from watcher.config import find_config, load_sections, state_folder
 from watcher.errors import StepError
 from watcher.nouns import HOLD
 from watcher.record import holds, runs
 from watcher.record.held import Hold
+from watcher.record.store import open_beside
+from watcher.steps import freezing
 
 MARK = "held by "
 """How a file `HOLD` begins that `watcher hold` has written."""
@@ -53,6 +56,26 @@ def _hold_folder(folder: Path, new: Hold) -> str:
     except FileExistsError:
         return f"{folder} is already held: {place} exists"
     return f"{folder} is {new}. No daemon knows it, so this stands in the file {place}."
+
+
+def thaw(config: Path | None) -> str:
+    """Let rules act again, which only observe since a budget was spent; gives what was done, for people.
+
+    Raises:
+        ConfigError: there is no configuration that can be used.
+        StoreError: the store cannot be written.
+
+    """
+    state = state_folder(load_sections(config.expanduser() if config else find_config(), "state"))
+    store = open_beside(state)
+    if store is None:
+        return f"nothing is frozen: no daemon has run over {state} yet"
+    try:
+        with store.change("release all") as db:
+            why = freezing.thaw(db, who(), time.time())
+    finally:
+        store.close()
+    return f"rules may act again; they only observed because {why}" if why else "nothing is frozen"
 
 
 def release(meant: Meant) -> str:

@@ -31,13 +31,24 @@ def hold(
         typer.echo(veto(found, " ".join(why.split())))
 
 
-def release(run: RunArgument, config: ConfigOption = None) -> None:
-    """Take the veto of `watcher hold` back.
+def release(
+    run: Annotated[str, typer.Argument(help="The run's name, id or folder.", show_default=False)] = "",
+    all_: Annotated[bool, typer.Option("--all", help="Let rules act again that a spent budget has frozen.")] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Take the veto of `watcher hold` back; with --all, let rules act again once a budget was spent.
 
-    A file `HOLD` that somebody else made is left where it is: then it says so and exits 1.
+    A file `HOLD` that somebody else made is left where it is: then it says so and exits 1. With --all vetoes on single
+    runs stay.
     """
-    from watcher.byhand import meant
+    from watcher.byhand import meant, thaw
     from watcher.byhand import release as free
+    from watcher.errors import ConfigError
 
+    if bool(run) == all_:
+        raise ConfigError("name a run, or give --all")
+    if all_:
+        typer.echo(thaw(config))
+        return
     with meant(config, run) as found:
         typer.echo(free(found))

@@ -1,37 +1,27 @@
-"""`watcher stop`."""
+"""`watcher stop`, `watcher checkpoint` and `watcher lr`."""
 
 from __future__ import annotations
 
-import sys
-import time
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
-from watcher.cli.common import ConfigOption, JsonOption, print_json
+from watcher.cli.common import ConfigOption, JsonOption
 from watcher.cli.hold import RunArgument
-
-if TYPE_CHECKING:
-    from watcher.byhand import Meant
-    from watcher.nouns import Command
-
-SCHEMA_VERSION = 1
+from watcher.cli.order import DetachOption, Wanted, YesOption, carry_out
 
 
 def stop(
     run: RunArgument,
     save: Annotated[
         Literal["wait", "required", "no"],
-        typer.Option(help="wait: for its next checkpoint, up to --wait; required: none, no stop; no: at once."),
+        typer.Option(help="wait: for a checkpoint, up to --wait; required: none, no stop; no: at once."),
     ] = "wait",
     wait: Annotated[str, typer.Option(help="How long to wait for a checkpoint.")] = "1h",
     grace: Annotated[str, typer.Option(help="How long it has to end once it is told to.")] = "5m",
     kill: Annotated[bool, typer.Option("--kill", help="SIGKILL what still runs after that.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    detach: Annotated[
-        bool, typer.Option("--detach", "--no-wait", help="Leave it to the daemon, and do not wait for the end.")
-    ] = False,
+    yes: YesOption = False,
+    detach: DetachOption = False,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -40,14 +30,63 @@ def stop(
     A running daemon carries the order out; without one this command does. A folder that no daemon knows is stopped as
     well. Exits 0 only once every process of the run is gone.
     """
-    from watcher.byhand import meant
-
     args = {"save": save, "wait": _seconds("--wait", wait), "grace": _seconds("--grace", grace), "kill": kill}
-    with meant(config, run) as found:
-        command = _stop(found, args, config, yes=yes, detach=detach, as_json=as_json)
-        if as_json:
-            print_json(_document(found, command))
-        raise typer.Exit(0 if command.state == "verified" or detach else 1)
+    carry_out(run, Wanted("stop", args, "Stop", config, yes, detach, as_json))
+
+
+def checkpoint(
+    run: RunArgument,
+    yes: YesOption = False,
+    detach: DetachOption = False,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Ask a training for a checkpoint now, and wait until it is there.
+
+    The training must have been started by `watcher exec`, or have a way of its own. Exits 0 only once the checkpoint is
+    whole.
+    """
+    carry_out(run, Wanted("checkpoint", {}, "Ask for a checkpoint of", config, yes, detach, as_json))
+
+
+def lr(
+    run: RunArgument,
+    scale: Annotated[
+        float | None, typer.Option("--scale", help="Multiply every rate with this, above 0 and below 1.")
+    ] = None,
+    to: Annotated[
+        float | None, typer.Option("--to", help="Set the largest rate to this; the others keep their ratio to it.")
+    ] = None,
+    yes: YesOption = False,
+    detach: DetachOption = False,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Lower the learning rate of a live training for the rest of its schedule, and prove it.
+
+    The training must have been started by `watcher exec`. A rate is never raised. Exits 0 only once the new rate has
+    held for two further steps, and the trainer's own log shows it where it has one.
+    """
+    kind, args = _rate(scale, to)
+    carry_out(run, Wanted(kind, args, "Lower the learning rate of", config, yes, detach, as_json))
+
+
+def _rate(scale: float | None, to: float | None) -> tuple[Literal["scale_lr", "set_lr"], dict[str, Any]]:
+    """Read which change is wanted.
+
+    Raises:
+        ConfigError: none, both, or one that would not lower the rate.
+
+    """
+    from watcher.errors import ConfigError
+
+    if (scale is None) == (to is None):
+        raise ConfigError("give either --scale, such as --scale 0.5, or --to, such as --to 2e-5")
+    if scale is not None and not 0 < scale < 1:
+        raise ConfigError(f"--scale {scale:g} does not lower the rate; give a number above 0 and below 1, such as 0.5")
+    if to is not None and not 0 < to < float("inf"):
+        raise ConfigError(f"--to {to:g} is no learning rate; give a number above 0, such as 2e-5")
+    return ("scale_lr", {"factor": scale}) if scale is not None else ("set_lr", {"to": to})
 
 
 def _seconds(option: str, text: str) -> float:
@@ -64,63 +103,3 @@ def _seconds(option: str, text: str) -> float:
         return parse_duration(text)
     except ValueError as error:
         raise ConfigError(f"{option}: {error}") from error
-
-
-def _stop(
-    found: Meant, args: dict[str, Any], config: Path | None, *, yes: bool, detach: bool, as_json: bool
-) -> Command:
-    from watcher.byhand import daemon_runs, place, under_way
-    from watcher.byhand.follow import Following, preview
-    from watcher.errors import ConfigError
-
-    if detach and not daemon_runs(found):
-        raise ConfigError("--detach leaves the stop to a daemon, and none runs that knows this run; leave it out")
-    say = _stderr if as_json else typer.echo
-    asked_at = time.time()
-    before = under_way(found)
-    if before is None:
-        for line in preview(found, args, asked_at):
-            say(line)
-        _ask(found.run.name, yes=yes)
-    else:
-        say(f"{found.run.name} is being stopped already ({before.reason}); this is how that goes on:")
-    order = place(found, args, asked_at, time.time(), config)
-    if not detach:
-        return Following(found, order, say).until_it_ends()
-    say(f"ordered: the daemon carries it out; `watcher show {found.run.id}` tells how it went")
-    return order.command
-
-
-def _ask(name: str, *, yes: bool) -> None:
-    """Ask whether to go on.
-
-    Raises:
-        ConfigError: nobody can be asked.
-        Exit: the answer is no.
-
-    """
-    from watcher.errors import ConfigError
-
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise ConfigError("nobody can be asked here, as standard input is no terminal; `--yes` stops without asking")
-    if not typer.confirm(f"Stop {name}?", err=True):
-        typer.echo("nothing was done", err=True)
-        raise typer.Exit(1)
-
-
-def _stderr(line: str) -> None:
-    typer.echo(line, err=True)
-
-
-def _document(found: Meant, command: Command) -> dict[str, Any]:
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "run": {"id": found.run.id, "name": found.run.name, "path": str(found.run.path)},
-        "state": command.state,
-        "reason": command.reason,
-        "proof": command.proof,
-        **command.progress.get("kept", {}),
-        "processes": command.identity,
-    }

@@ -27,6 +27,8 @@ RATES = "rates.json"
 CONTROL_DIR = "WATCHER_CONTROL_DIR"
 LAUNCH_ID = "WATCHER_LAUNCH"
 KINDS = ("stop", "checkpoint", "scale_lr", "set_lr", "cancel")
+AT_LEAST = "must not be made lower than"
+"""Stands in the error of a change that its own `min` forbids."""
 FINAL = ("applied", "failed", "refused", "cancelled")
 """States after which nothing more is said about a command."""
 LARGEST = 1 << 20

@@ -95,7 +95,7 @@ def _scaled(args: protocol.Json, smallest: float) -> float:
     factor, least = float(args["factor"]), float(args.get("min", 0.0))
     if least and smallest * factor < least:
         if smallest <= least * (1 + 1e-9):
-            raise RefusedError(f"the smallest rate is {smallest:g} now, and must not be made lower than {least:g}")
+            raise RefusedError(f"the smallest rate is {smallest:g} now, and {protocol.AT_LEAST} {least:g}")
         return least / smallest
     return factor
 

@@ -1,6 +1,6 @@
 """Rules: read from YAML, judged over closed evaluations, three-valued throughout."""
 
-from watcher.judge.actions import ACTIONS, LATER, RunAction, StopAction
+from watcher.judge.actions import ACTIONS, FROM_INSIDE, RunAction, StopAction
 from watcher.judge.advice import advise
 from watcher.judge.condition import Condition
 from watcher.judge.conditions import CONDITIONS, Silent
@@ -23,7 +23,7 @@ __all__ = [
     "BLIND",
     "CONDITIONS",
     "CONDITION_KEYS",
-    "LATER",
+    "FROM_INSIDE",
     "METRICS",
     "ASpan",
     "Beside",

@@ -17,15 +17,16 @@ from pydantic import (
 from pydantic_core import InitErrorDetails
 
 from watcher.judge.spans import ASpan, Span
+from watcher.nouns import ActionKind
 from watcher.part import Duration, Part
 from watcher.yamlfile import nearest
 
-LATER: Mapping[str, str] = {
+FROM_INSIDE: Mapping[ActionKind, str] = {
     "checkpoint": "ask for a checkpoint",
     "scale_lr": "lower the learning rate",
     "set_lr": "set the learning rate",
 }
-"""Actions that the rule language knows and that no backend of this version can do, with what they would do."""
+"""Actions that not every training can be told to do, with what they do: those that `watcher exec` has started can."""
 GRAVE = frozenset({"stop", "scale_lr", "set_lr"})
 """Actions that change the course of a training: rules with them need more evidence by default."""
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, insert, select, update
 
-from watcher.nouns import FINAL, Command
+from watcher.nouns import FINAL, RATES, Command
 from watcher.record.tables import actions
 
 
@@ -37,13 +37,6 @@ def of_run(db: Connection, run_id: str) -> list[Command]:
     return [_command(row) for row in db.execute(query)]
 
 
-def last_of(db: Connection, decision_id: int) -> Command | None:
-    """Give the newest action of a decision, if it has any."""
-    query = select(actions).where(actions.c.decision_id == decision_id).order_by(actions.c.id.desc()).limit(1)
-    row = db.execute(query).one_or_none()
-    return None if row is None else _command(row)
-
-
 def of_decision(db: Connection, decision_id: int) -> list[Command]:
     """Give the actions of a decision, oldest first."""
     query = select(actions).where(actions.c.decision_id == decision_id).order_by(actions.c.id)
@@ -57,7 +50,8 @@ def get(db: Connection, action_id: int) -> Command:
 
 def stopped_at(db: Connection, run_id: str, since: float) -> float | None:
     """Give the wall time at which a run was last proved to be stopped, by whomever; None if not since then."""
-    ends = (actions.c.run_id == run_id, actions.c.state == "verified", actions.c.changed_at >= since)
+    stops = (actions.c.run_id == run_id, actions.c.kind == "stop", actions.c.state == "verified")
+    ends = (*stops, actions.c.changed_at >= since)
     return db.execute(select(func.max(actions.c.changed_at)).where(*ends)).scalar()
 
 
@@ -68,6 +62,14 @@ def stops_since(db: Connection, since: float) -> int:
     return db.execute(query.where(actions.c.state.not_in(("cancelled", "refused")))).scalar_one()
 
 
+def changes_of(db: Connection, run_id: str) -> int:
+    """Count the changes of a run's rate that rules have ordered and that were carried out, or are under way."""
+    mine = (actions.c.run_id == run_id, actions.c.kind.in_(RATES), actions.c.rule != "")
+    query = select(func.count()).select_from(actions).where(*mine, actions.c.state.not_in(("planned", *_NOT_DONE)))
+    return db.execute(query).scalar_one()
+
+
+_NOT_DONE = ("cancelled", "refused", "failed")
 _FIELDS = tuple(field.name for field in fields(Command))
 
 

@@ -172,6 +172,12 @@ def close(
     return get(db, evaluation.id)
 
 
+def closed_since(db: Connection, run_id: str, at: float) -> int:
+    """Count the closed evaluations of the main variant whose first image was written after a wall time."""
+    later = (*_closed_main(run_id), evaluations.c.first_at > at)
+    return int(db.execute(select(func.count()).select_from(evaluations).where(*later)).scalar_one())
+
+
 def get(db: Connection, evaluation_id: int) -> Evaluation:
     """Give one evaluation with its metrics."""
     row = db.execute(select(evaluations).where(evaluations.c.id == evaluation_id)).one()

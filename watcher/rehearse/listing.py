@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from watcher.judge import ACTIONS, CONDITION_KEYS, LATER, METRICS
+from watcher.judge import ACTIONS, CONDITION_KEYS, METRICS
 from watcher.part import Part
 from watcher.view.table import table
 
@@ -43,7 +43,7 @@ def _conditions() -> Iterator[dict[str, Any]]:
 def _action(name: str, model: type[Part] | None) -> dict[str, Any]:
     does = "sends a notice; a rule with any other action does so too" if model is None else _help(model)
     keys = [] if model is None else _keys(model)
-    return {"name": name, "does": does, "keys": keys, "can_be_done": name not in LATER}
+    return {"name": name, "does": does, "keys": keys}
 
 
 def _help(model: type[Part]) -> str:
@@ -72,7 +72,7 @@ def parts(found: dict[str, Any], console: Console) -> Iterator[RenderableType]:
         yield from _told(", ".join(one["known_by"]), one)
     yield "\nactions:"
     for one in found["actions"]:
-        yield from _told(one["name"] + ("" if one["can_be_done"] else " (no backend of this version can)"), one)
+        yield from _told(one["name"], one)
 
 
 def _range(metric: dict[str, Any]) -> str:

@@ -11,10 +11,11 @@ from watcher import act
 from watcher.act import Backend, Caller, Checkpoint, Output
 from watcher.errors import StepError
 from watcher.names import LEARNING_RATE
-from watcher.nouns import FINAL, Command, Run
+from watcher.nouns import FINAL, RATES, ActionKind, Command, Limits, Run
 from watcher.record import actions, evaluations, holds, judgements, runs, samples, scalars
 from watcher.record.store import Store
-from watcher.steps import routing
+from watcher.steps import freezing
+from watcher.steps.outcome import outcome
 from watcher.steps.rest import Rest
 from watcher.steps.routing import Routes
 
@@ -22,8 +23,8 @@ log = logging.getLogger(__name__)
 HOUR = 3600.0
 WAITING = ("waiting", "saving")
 """States that may last for as long as the rule says; the next daemon goes on with them."""
-Forbidden = Callable[[Run, str], str | None]
-"""Why a rule, by its name, may not stop a run as things are configured now; None when it may. Without a rule: why
+Forbidden = Callable[[Run, str, ActionKind], str | None]
+"""Why a rule, by its name, may not do that to a run as things are configured now; None when it may. Without a rule: why
 nobody may."""
 Checkpoints = Callable[[Run], list[Checkpoint]]
 """A run's complete checkpoints."""
@@ -38,7 +39,7 @@ class Acting:
         routes: Routes,
         backends: Callable[[Run], Sequence[Backend]],
         checkpoints: Checkpoints,
-        stops_per_hour: int | None,
+        limits: Limits,
         forbidden: Forbidden,
         is_known: Callable[[Run], bool] = lambda _run: True,
     ) -> None:
@@ -46,7 +47,7 @@ class Acting:
         self._routes = routes
         self._backends = backends
         self._checkpoints = checkpoints
-        self._stops_per_hour = stops_per_hour
+        self._limits = limits
         self._forbidden = forbidden
         self._is_known = is_known
         """Whether a run's folder has been looked for, and into, since the start: before that nothing can be decided."""
@@ -129,8 +130,8 @@ class Acting:
         with self._store.change("action") as db:
             actions.keep(db, command)
             if command.state in FINAL:
-                self._routes.post(db, routing.outcome(run, command), now)
-                runs.add_event(db, run.id, f"stop {command.state}", command.proof, now)
+                self._routes.post(db, outcome(run, command), now)
+                runs.add_event(db, run.id, f"{command.kind} {command.state}", command.proof, now)
         proof = f": {command.proof}" if command.proof else ""
         log.info("run %s: %s is %s%s", run.name, command.kind, command.state, proof)
 
@@ -164,7 +165,7 @@ class Acting:
         """Cancel what is no longer allowed, or no longer said, so that a later evaluation may order it anew."""
         if command.state == "acknowledged" or command.args.get("mode") != "enforce":
             return None
-        why = self._forbidden(run, command.rule) or self._doubt(command)
+        why = self._forbidden(run, command.rule, command.kind) or self._doubt(command) or self._frozen(command)
         progress = {**command.progress, "withdrawn": True}
         return replace(command, state="cancelled", proof=why, progress=progress, changed_at=now) if why else None
 
@@ -178,19 +179,49 @@ class Acting:
             return ""
         return f"rule {command.rule} was false at the last evaluation: {state['reason']}"
 
+    def _frozen(self, command: Command) -> str:
+        """Say that rules only observe since a budget was spent; people's orders are their own."""
+        if command.by_hand:
+            return ""
+        with self._store.read() as db:
+            known = freezing.frozen(db)
+        return f"frozen: {known['why']}; {freezing.WAY_OUT}" if known else ""
+
     def _over_budget(self, command: Command, known: Mapping[str, Run], now: float) -> Command | None:
-        """Refuse a rule's stop beyond the budget; the next evaluation may order it anew. People's stops only count."""
+        """Refuse what a rule orders beyond the budgets; people's orders only count."""
         if command.by_hand or command.state != "planned" or command.args.get("mode") != "enforce":
             return None
+        if command.kind in RATES:
+            return self._over_changes(command, now)
+        return self._over_stops(command, known, now) if command.kind == "stop" else None
+
+    def _over_changes(self, command: Command, now: float) -> Command | None:
+        with self._store.read() as db:
+            spent = actions.changes_of(db, command.run_id)
+        if spent < self._limits.lr_changes_per_run:
+            return None
+        proof = f"rules have changed this run's rate {spent} times, which is the limit (limits.lr_changes_per_run)"
+        return replace(command, state="refused", proof=proof, changed_at=now)
+
+    def _over_stops(self, command: Command, known: Mapping[str, Run], now: float) -> Command | None:
+        """Refuse a stop beyond the budget, and freeze all rules; once they are released it may be ordered anew."""
         active = sum(run.state == "active" for run in known.values())
-        limit = max(2, active // 4) if self._stops_per_hour is None else self._stops_per_hour
+        limit = max(2, active // 4) if self._limits.stops_per_hour is None else self._limits.stops_per_hour
         with self._store.read() as db:
             spent = actions.stops_since(db, now - HOUR) - 1
         if spent < limit:
             return None
-        proof = f"the budget of {limit} stops per hour over all runs is spent (limits.stops_per_hour)"
+        why = f"the budget of {limit} stops per hour over all runs is spent (limits.stops_per_hour)"
         progress = {**command.progress, "withdrawn": True}
-        return replace(command, state="refused", proof=proof, progress=progress, changed_at=now)
+        if limit:  # where none is allowed, one that is wanted is no sign of anything
+            self._freeze(why, now)
+            why = f"{why}; {freezing.WAY_OUT}"
+        return replace(command, state="refused", proof=why, progress=progress, changed_at=now)
+
+    def _freeze(self, why: str, now: float) -> None:
+        with self._store.change("freeze") as db:
+            if freezing.frozen(db) is None:
+                self._routes.post(db, freezing.freeze(db, why, now), now)
 
 
 def _output(run: Run, known: Mapping[str, Run]) -> Output:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection, Row
@@ -11,31 +11,13 @@ from sqlalchemy import Connection, Row
 from watcher.act import Kept, kept
 from watcher.judge import Rule, State, is_blind, rule_text
 from watcher.names import MAIN, prefix_of, scorer_fault
-from watcher.nouns import Command, Evaluation, Run, Verdict
+from watcher.nouns import Evaluation, Run, Verdict
 from watcher.record import actions, judgements, samples
 from watcher.record.scores import scores_of
-from watcher.steps import protection, routing
+from watcher.steps import freezing, planning, protection, routing
 from watcher.steps.acting import Checkpoints
+from watcher.steps.planning import Actions, Case
 from watcher.steps.routing import Routes
-
-Actions = Sequence[tuple[str, Mapping[str, Any]]]
-"""What is done: each action's name and settings."""
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """Where a rule stands for a run since an evaluation, the newest."""
-
-    run: Run
-    rule: Rule
-    state: State
-    verdict: Verdict
-    at: Evaluation
-
-    @property
-    def mode(self) -> str:
-        """Give what the rule may do to the run."""
-        return self.rule.mode_for(self.run)
 
 
 class Deciding:
@@ -59,6 +41,8 @@ class Deciding:
 
     def announce(self, db: Connection, case: Case, known: Row[Any] | None, now: float) -> None:
         """Decide, go on with what was decided, or end it; `known` is the decision that is open."""
+        if freezing.frozen(db):
+            case = replace(case, run=replace(case.run, mode="observe"))
         if known is not None and case.state.state != "firing":
             self.resolve(db, case.run, case.rule, case.state, known.id, now)
         elif not case.verdict.value:
@@ -85,28 +69,18 @@ class Deciding:
         mode = case.rule.mode_for(case.run)
         told = routing.alert(case.run, case.rule, said, case.at, mode, decision, lowest, state, now, left)
         self._routes.post(db, told, now, also=self._programs(case, "then"))
-        self._plan(db, case, case.rule.actions(), decision, now)
+        planning.plan(db, case, case.rule.actions(), decision, now)
 
     def _go_on(self, db: Connection, case: Case, decision: int, now: float) -> None:
         """Do what was not allowed before, and what is to be done once a rule has fired for long."""
-        may = _may_stop_now(db, case, decision)
         if case.state.escalated:
             left = self._kept(db, case, case.rule.escalation())
             told = routing.escalated(case.run, case.rule, case.state, case.verdict, case.at, decision, now, left)
             self._routes.post(db, told, now, also=self._programs(case, "escalate"))  # its key makes that once
-        if may or (case.state.escalated and actions.last_of(db, decision) is None):
-            later = case.rule.escalation() if case.state.escalated else []
-            self._plan(db, case, [*case.rule.actions(), *later], decision, now)
+        planning.plan(db, case, planning.due(db, case, decision), decision, now)
 
     def _programs(self, case: Case, place: str) -> Sequence[str]:
         return self._routes.programs_of(case.rule, place) if case.mode == "enforce" else ()
-
-    def _plan(self, db: Connection, case: Case, planned: Actions, decision: int, now: float) -> None:
-        if actions.stopped_at(db, case.run.id, case.at.first_at) is not None:
-            return  # what wrote these images has been stopped since
-        for kind, args in planned:
-            if kind == "stop" and not _is_stopping(db, case.run):
-                actions.plan(db, _stop(case, args, now), decision)
 
     def _kept(self, db: Connection, case: Case, planned: Actions) -> Kept | None:
         """Give what would survive a stop that the rule is allowed; None where that cannot be told."""
@@ -128,30 +102,3 @@ def _began_again(db: Connection, known: Row[Any], at: Evaluation) -> str:
         return f"the run went back and began attempt {at.attempt}"
     stopped = actions.stopped_at(db, known.run_id, known.at)
     return "the run was stopped and started again" if stopped is not None and at.first_at > stopped else ""
-
-
-def _may_stop_now(db: Connection, case: Case, decision_id: int) -> bool:
-    """Tell whether a rule that fires on may do what it was not allowed to do when it was decided."""
-    if case.mode != "enforce":
-        return False
-    last = actions.last_of(db, decision_id)
-    return last is None or last.args.get("mode") == "observe" or bool(last.progress.get("withdrawn"))
-
-
-def _stop(case: Case, args: Mapping[str, Any], now: float) -> Command:
-    return Command(
-        id=0,
-        run_id=case.run.id,
-        rule=case.rule.name,
-        kind="stop",
-        args={**args, "mode": case.mode, "severity": case.rule.severity, "judged_at": case.rule.judged_at},
-        state="planned",
-        reason=case.state.reason,
-        evidence_at=case.at.first_at,
-        created_at=now,
-        changed_at=now,
-    )
-
-
-def _is_stopping(db: Connection, run: Run) -> bool:
-    return any(command.run_id == run.id for command in actions.unfinished(db))

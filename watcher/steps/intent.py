@@ -8,7 +8,7 @@ from typing import Any
 
 from watcher.act import Kept
 from watcher.clock import span
-from watcher.judge import LATER, Rule
+from watcher.judge import Rule
 from watcher.nouns import HOLD, Mode, Run
 
 Planned = Sequence[tuple[str, Mapping[str, Any]]]
@@ -35,18 +35,29 @@ def hold_facts(run: Run) -> dict[str, Any]:
 def intent(run: Run, rule: Rule, mode: Mode, planned: Planned, left: Kept | None) -> str:
     """Say what follows: only what is really going to be tried, and what nothing can do."""
     said = [_stopping(run, rule, mode, planned, left), _running(run, rule, mode, planned)]
-    said += [f"{cannot(kind).capitalize()} of this version can." for kind, _ in planned if kind in LATER]
+    said += [_telling(run, rule, mode, told) for kind, args in planned if (told := _told(kind, args))]
     return " ".join(part for part in said if part)
-
-
-def cannot(kind: str) -> str:
-    """Say that an action cannot be done in this version, as `status` shows it."""
-    return f"cannot {LATER[kind]}: no backend"
 
 
 def _observed(run: Run, rule: Rule) -> str:
     where = [f"the {name}" for name, one in (("run", run.mode), ("rule", rule.mode)) if one == "observe"]
     return f"Only observed: with `mode: enforce` for {' and '.join(where)}"
+
+
+def _told(kind: str, args: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Give who is told what from inside of a training; None for what is done otherwise."""
+    if kind == "checkpoint":
+        return "the training", "asked for a checkpoint"
+    if kind == "scale_lr":
+        return "its learning rate", f"multiplied with {args['factor']:g}"
+    return ("its learning rate", f"set to {args['to']:g}") if kind == "set_lr" else None
+
+
+def _telling(run: Run, rule: Rule, mode: Mode, told: tuple[str, str]) -> str:
+    who, what = told
+    if mode == "observe":
+        return f"{_observed(run, rule)} {who} would now be {what}."
+    return f"{who.capitalize()} is {what}, if that can be done; a notice with the outcome and its proof follows."
 
 
 def _running(run: Run, rule: Rule, mode: Mode, planned: Planned) -> str:

@@ -15,7 +15,8 @@ from watcher.record import evaluations, judgements, seen
 from watcher.record.seen import Extent
 from watcher.steps.acting import Checkpoints
 from watcher.steps.beside import Stored, point
-from watcher.steps.deciding import Case, Deciding
+from watcher.steps.deciding import Deciding
+from watcher.steps.planning import Case
 from watcher.steps.routing import Routes
 
 Key = tuple[str, str]

@@ -10,12 +10,11 @@ from typing import Any
 from watcher import act
 from watcher.act import Frozen, NoProcessError, Process
 from watcher.errors import ActError
-from watcher.judge import LATER, Rule
-from watcher.nouns import Run
+from watcher.judge import FROM_INSIDE, Rule
+from watcher.nouns import ActionKind, Run
 from watcher.record import evaluations, runs, windows
 from watcher.record.store import Store
 from watcher.steps import protection
-from watcher.steps.intent import cannot
 from watcher.steps.routing import Routes
 
 log = logging.getLogger(__name__)
@@ -51,11 +50,16 @@ class Protecting:
         rules: Sequence[Rule],
         watched: Callable[[], Collection[Run]],
         find: Find,
+        unreachable: Callable[[Run, ActionKind], str],
     ) -> None:
         self._store = store
         self._routes = routes
         self._watched = watched
         self._find = find
+        self._unreachable = unreachable
+        """Why a run could not be told to do something; empty where it could."""
+        self._lacks: dict[str, Mapping[ActionKind, str]] = {}
+        """Of every run that was looked at, why what its rules would do cannot be done."""
         self._next = 0.0
         self._due: set[str] = set()
         self._outputs: dict[str, float] = {}
@@ -107,12 +111,14 @@ class Protecting:
     ) -> Mapping[str, Any]:
         """Give what is to be stored of a run now."""
         rules = self._stopping(run)
+        self._lacks[run.id] = self._lacking(run)
+        lacks = [protection.lacks(kind, why) for kind, why in self._lacks[run.id].items()]
         if not rules:
-            notes = [protection.NOTHING_STOPS, *self._lacking(run)]
+            notes = [protection.NOTHING_STOPS, *lacks]
             return {**NOTHING, "notes": notes, "spell": old["spell"]}
         base = {
             **old,
-            "notes": [*self._lacking(run)],
+            "notes": lacks,
             "enforced": any(rule.mode_for(run) == "enforce" for rule in rules),
         }
         output = stored.outputs.get(run.id)
@@ -151,8 +157,9 @@ class Protecting:
         with self._store.change("protection") as db:
             for run, old, new in changed:
                 runs.set_fact(db, KEY + run.id, dict(new), now)
-                for note, rules in self._lacking(run).items():
-                    self._routes.post(db, protection.cannot_do(run, rules, note), now)  # its key makes that once
+                for kind, why in self._lacks[run.id].items():
+                    rules = [rule for rule in self._all if rule.matches(run) and rule.does(kind)]
+                    self._routes.post(db, protection.cannot_do(run, rules, kind, why), now)  # its key makes that once
                 if new["unprotected"] and new["spell"] != old["spell"]:
                     why = new["unprotected"][0].removeprefix(f"{protection.NO_BACKEND}: ")
                     self._routes.post(db, protection.cannot_stop(run, self._stopping(run), why, new["spell"]), now)
@@ -162,11 +169,11 @@ class Protecting:
             if said := [*new["unprotected"], *new["notes"], *(["its rules can stop it"] if new["tied"] else [])]:
                 log.info("run %s: %s", run.name, "; ".join(said))
 
-    def _lacking(self, run: Run) -> dict[str, list[Rule]]:
-        """Say what rules would do to a run that nothing can, and which rules."""
+    def _lacking(self, run: Run) -> dict[ActionKind, str]:
+        """Say what rules would do to a run and nothing can, and why."""
         mine = [rule for rule in self._all if rule.matches(run)]
-        wanted = {kind: [rule for rule in mine if rule.does(kind)] for kind in LATER}
-        return {cannot(kind): rules for kind, rules in wanted.items() if rules}
+        wanted = [kind for kind in FROM_INSIDE if any(rule.does(kind) for rule in mine)]
+        return {kind: why for kind in wanted if (why := self._unreachable(run, kind))}
 
     def _stopping(self, run: Run) -> list[Rule]:
         return [rule for rule in self._rules if rule.matches(run)]

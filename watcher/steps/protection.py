@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from watcher.judge import Rule, State
-from watcher.nouns import SEVERITIES, Evaluation, Notice, Run, Severity
+from watcher.judge import FROM_INSIDE, Rule, State
+from watcher.nouns import SEVERITIES, ActionKind, Evaluation, Notice, Run, Severity
 from watcher.steps.routing import where
 
 NO_BACKEND = "cannot stop: no backend"
@@ -64,18 +64,24 @@ def cannot_stop(run: Run, rules: Sequence[Rule], why: str, spell: int) -> Notice
     )
 
 
-def cannot_do(run: Run, rules: Sequence[Rule], what: str) -> Notice:
-    """Say, once for a run, that no backend of this version can do what rules would do; they alert only."""
+def lacks(kind: ActionKind, why: str) -> str:
+    """Say that rules would do something that cannot be done, as `status` shows it."""
+    return f"cannot {FROM_INSIDE[kind]}: {why}"
+
+
+def cannot_do(run: Run, rules: Sequence[Rule], kind: ActionKind, why: str) -> Notice:
+    """Say, once for a run, that what rules would do cannot be done; they alert only."""
+    what = f"cannot {FROM_INSIDE[kind]}"
     names = ", ".join(rule.name for rule in rules)
     return Notice(
-        key=f"{run.id}:{what}",
+        key=f"{run.id}:{what}: no backend",
         severity="warning" if _enforced(run, rules) else "info",
         title=f"{run.name}: {what}",
-        text=f"Should {names} fire, you are alerted, and nothing else is done: {what} of this version can. "
-        "Do it in the trainer, or let the rule stop the run (`then: stop`, or `escalate`).",
+        text=f"Should {names} fire, you are alerted, and that is not done: {why}. Start the training by "
+        "`watcher exec -- COMMAND`, do it in the trainer, or let the rule stop the run (`then: stop`, or `escalate`).",
         run=run.name,
         kind="protection",
-        facts={"path": str(run.path), "reason": what, "rules": [rule.name for rule in rules]},
+        facts={"path": str(run.path), "reason": why, "rules": [rule.name for rule in rules]},
     )
 
 

@@ -13,9 +13,10 @@ from watcher.act import Kept
 from watcher.judge import Rule, State
 from watcher.names import place_of
 from watcher.notify import Target, labels
-from watcher.nouns import SEVERITIES, Command, Evaluation, Mode, Notice, Run, Sample, Severity, Verdict
+from watcher.nouns import SEVERITIES, Evaluation, Mode, Notice, Run, Sample, Severity, Verdict
 from watcher.record import outbox
-from watcher.steps.intent import deadline, hold_facts, intent, stop_of, veto
+from watcher.steps.intent import deadline, hold_facts, intent, stop_of
+from watcher.steps.outcome import sentence
 from watcher.steps.programs import label_of, programs
 
 LIMITS_OF_THE_NUMBER = "CLIP score says how closely images follow their prompts, nothing about their quality."
@@ -137,12 +138,6 @@ def _numbers(verdict: Verdict, at: Evaluation) -> Mapping[str, Any]:
     return {"numbers": dict(verdict.numbers), "metrics": metrics}
 
 
-def sentence(text: str) -> str:
-    """End a text as a sentence."""
-    text = text.strip()
-    return text + "." if text and not text.endswith((".", "!", "?")) else text
-
-
 def escalated(
     run: Run,
     rule: Rule,
@@ -234,48 +229,6 @@ def history(run: Run, rule: Rule, reason: str) -> Notice:
             "intention": "All of it was there when the run was first seen, so nothing was done.",
         },
     )
-
-
-_OUTCOME: Mapping[str, tuple[Severity, str]] = {
-    "verified": ("warning", "was stopped"),
-    "failed": ("critical", "could NOT be stopped"),
-    "refused": ("critical", "was not stopped: refused"),
-    "cancelled": ("info", "is not stopped: cancelled"),
-}
-
-
-def outcome(run: Run, command: Command) -> Notice:
-    """Say how an action ended, with its proof; to all who were told that it would be tried."""
-    severity, words = _OUTCOME[command.state]
-    told: Severity = command.args.get("severity", "info")
-    if command.args.get("mode") == "observe":
-        severity, words, told = "info", "was not stopped: it is only observed", "info"
-    return Notice(
-        key=f"{run.id}:action:{command.id}:{command.state}",
-        severity=max(severity, told, key=SEVERITIES.index),
-        title=f"{run.name} {words}",
-        text=f"{sentence(command.proof)} Reason: {sentence(command.reason)}{_next_time(run, command)}",
-        run=run.name,
-        rule=command.rule,
-        kind="action",
-        facts={
-            "action": command.kind,
-            "state": command.state,
-            "proof": command.proof,
-            "path": str(run.path),
-            "mode": command.args.get("mode", "enforce"),
-            "reason": command.reason,
-            **(hold_facts(run) if command.state in ("failed", "refused") else {}),
-            **command.progress.get("kept", {}),
-        },
-    )
-
-
-def _next_time(run: Run, command: Command) -> str:
-    """Say how a stop that a rule carried out can be vetoed next time."""
-    if command.by_hand or command.state != "verified":
-        return ""
-    return f" To veto the next one in time: {veto(run)}."
 
 
 def lowest(samples: Sequence[Sample], scores: Mapping[int, Row[Any]], number: int = 3) -> list[tuple[str, float]]:

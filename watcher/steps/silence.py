@@ -14,7 +14,8 @@ from watcher.judge import Rule, Silent, State
 from watcher.nouns import Evaluation, Run, Verdict
 from watcher.record import judgements, runs, samples, scalars
 from watcher.record.store import Store
-from watcher.steps.deciding import Case, Deciding
+from watcher.steps.deciding import Deciding
+from watcher.steps.planning import Case
 from watcher.steps.protecting import KEY, NOTHING
 
 EVERY = 30.0

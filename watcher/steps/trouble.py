@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from watcher.nouns import Notice, Severity
 from watcher.record.outbox import Delivery
-from watcher.steps.routing import sentence
+from watcher.steps.outcome import sentence
 
 
 def dead_target(delivery: Delivery, reason: str) -> Notice:

@@ -14,8 +14,9 @@ from watcher.record import judgements, runs, samples
 from watcher.record import windows as kept
 from watcher.record.store import Store
 from watcher.steps.beside import Stored, point
-from watcher.steps.deciding import Case, Deciding
+from watcher.steps.deciding import Deciding
 from watcher.steps.judging import as_stored
+from watcher.steps.planning import Case
 from watcher.steps.windows import missed, over, place
 
 FRESH = 600.0

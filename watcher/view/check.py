@@ -8,7 +8,7 @@ from pathlib import Path
 
 from watcher.config import Config, state_folder
 from watcher.discover import FoundRun, RunSettings, find_runs, watching
-from watcher.judge import LATER, Rule, RuleSet, advise
+from watcher.judge import FROM_INSIDE, Rule, RuleSet, advise
 from watcher.mounts import Mounts
 from watcher.nouns import Run
 from watcher.view.text import counted, known, plain
@@ -79,10 +79,10 @@ def advice(rules: Sequence[Rule], *, configured: bool = False) -> list[str]:
 
 
 def _lacking(rule: Rule) -> Iterator[str]:
-    """Say what a rule would do that no backend of this version can: it is valid, and nobody may count on it."""
-    for kind, what in LATER.items():
+    """Say what a rule would do that not every training can be told to: before it runs that cannot be known."""
+    for kind, what in FROM_INSIDE.items():
         if rule.does(kind):
-            yield f"cannot {what}: no backend of this version can; it alerts only"
+            yield f"can {what} where `watcher exec` has started the training; elsewhere it alerts only"
 
 
 def _as_run(found: FoundRun, config: Config) -> Run:

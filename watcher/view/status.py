@@ -156,7 +156,8 @@ def _run(run: Run, known: _Known, now: float) -> dict[str, Any]:
 def _is_stopped(run: Run, known: _Known) -> bool:
     """Tell whether a run was stopped, and has written nothing since: there is nothing left to protect."""
     last, (_, written_at) = known.last.get(run.id), known.details[run.id]
-    return bool(last and last.state == "verified" and (written_at is None or written_at <= last.changed_at))
+    is_end = last is not None and last.kind == "stop" and last.state == "verified"
+    return bool(last and is_end and (written_at is None or written_at <= last.changed_at))
 
 
 def _hold(run: Run, known: _Known) -> str:
