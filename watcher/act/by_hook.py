@@ -26,6 +26,8 @@ from watcher.nouns import RATES, ActionKind, Command
 
 BEGINS = 1800.0
 """Seconds in which a training has to make a step, so that a command other than a stop is begun: it may validate."""
+LONGEST = 7200.0
+"""Seconds that what has begun may take: the slowest checkpoint."""
 ANSWERS = 30.0
 """Seconds in which a hook has to answer that a command is taken back; it looks for commands twice a second."""
 LOGS = 600.0
@@ -119,6 +121,8 @@ def _patience(command: Command) -> float:
 def _in_time(command: Command, world: World, identity: LaunchIdentity, said: Said) -> Command:
     """Wait for the hook; what it has not begun in time, or is held meanwhile, is taken back."""
     if said.is_begun:  # a checkpoint may take long, and what is half done is not left alone
+        if world.now - command.progress["at"] > LONGEST:
+            return to(command, "failed", world, f"begun, and not done by all ranks within {span(LONGEST)}")
         words = "it saves a checkpoint" if said.state == "saving" else "it is done, and watched for two further steps"
         return command if command.proof == words else replace(command, proof=words)
     held = veto(world.output, world.ask)

@@ -129,7 +129,7 @@ def said(identity: LaunchIdentity, number: int) -> Said:
     first = protocol.ack(identity.control, number)
     if first is None or first.get("launch_id") != identity.launch:
         return Said(())
-    ranks = int(first["details"].get("ranks", 1))
+    ranks = int(first.get("ranks", 1))
     acks = [first, *(protocol.ack(identity.control, number, rank) for rank in range(1, ranks))]
     silent = {"state": "received", "rank": -1, "details": {}, "step": 0}
     return Said(tuple(ack or silent for ack in acks))

@@ -11,7 +11,7 @@ import time
 from collections import deque
 from typing import Any
 
-from . import log, orders, protocol, whose
+from . import agreement, log, orders, protocol, whose
 from .change import RefusedError
 from .orders import Order
 
@@ -39,20 +39,27 @@ class Files(threading.Thread):
         self.seen: set[int] = set()
         self.tries: dict[int, int] = {}
         self.beaten = -BEAT
-        self.rank = 0
+        self.rank, self.ranks = 0, 1
+        self.voter: agreement.Voter | None = None
+        self.proposer: agreement.Proposer | None = None
 
     def run(self) -> None:
         """Work until the process ends; what fails is logged, and the next round tries again."""
         self._safely(self._begin)
         self.ready.set()
         while self.ours and not self.done.is_set():
-            for work in (self._write, self._look, self._expire, self._hand, self._write, self._beat):
+            for work in self._rounds():
                 self._safely(work)
             if self.ending and not self.said:
                 self.done.set()
-            self.wake.wait(POLL)
+            self.wake.wait(POLL if self.proposer is None or self.proposer.order is None else POLL / 10)
             self.wake.clear()
         self.done.set()
+
+    def _rounds(self) -> list[Any]:
+        """Give what is done in each round: commands are read by the first rank alone."""
+        alone = [self._look, self._expire, self._hand] if self.rank == 0 else []
+        return [self._write, *([self.voter.listen] if self.voter else []), *alone, self._write, self._beat]
 
     def _safely(self, work: Any) -> None:
         try:
@@ -69,16 +76,28 @@ class Files(threading.Thread):
         if other is not None:
             log.say(self.folder, f"inert: the run is claimed by process {other.get('pid')} on {other.get('host')}")
             return
-        self.rank = whose.ranks()[0]
+        self.rank, self.ranks = whose.ranks()
+        if self.ranks > 1:
+            self._meet_others()
         self.record = protocol.read_json(os.path.join(self.folder, protocol.RATES)) or {}
         for part in (protocol.COMMANDS, protocol.ACKS):
             os.makedirs(os.path.join(self.folder, part), mode=0o700, exist_ok=True)
         self.ours = True
 
+    def _meet_others(self) -> None:
+        """Find the store by which this training's ranks agree; without one nothing is done to them."""
+        store = agreement.shared(self.launch_id)
+        if store is None:
+            log.say(self.folder, f"{self.ranks} ranks train together without a store of torch.distributed")
+            return
+        self.hook.voter = self.voter = agreement.Voter(store, self.rank, self.hook)
+        if self.rank == 0:
+            self.proposer = agreement.Proposer(store, self.ranks, self.hook)
+
     def tell(self, number: int, state: str, details: protocol.Json | None = None) -> None:
         """Have an acknowledgement written; may be called from any thread, and waits for nothing."""
         told = {"version": protocol.VERSION, "id": number, "launch_id": self.launch_id, "rank": self.rank}
-        told.update(state=state, step=self.hook.step, details=dict(details or {}), at=time.time())
+        told.update(ranks=self.ranks, state=state, step=self.hook.step, details=dict(details or {}), at=time.time())
         self.keep(os.path.join(protocol.ACKS, f"{number}-{self.rank}.json"), told)
 
     def keep(self, name: str, value: protocol.Json) -> None:
@@ -140,27 +159,63 @@ class Files(threading.Thread):
     def _cancel(self, order: Order) -> None:
         target = order.args["id"]
         waiting = [one for one in self.queue if one.id == target]
-        if waiting:
-            self.queue.remove(waiting[0])
-        elif not self.hook.take_back(target):
+        if not (self._drop(waiting[0]) if waiting else self.hook.take_back(target)):
             return self._refuse(
                 order.id, f"command {target} is not waiting: it is unknown here, or carried out already"
             )
         self.tell(target, "cancelled", {"by": order.id})
         return self.tell(order.id, "applied")
 
+    def _drop(self, order: Order) -> bool:
+        """Take an order out of the queue; tells whether that succeeded, as the ranks may have agreed on it just now."""
+        if self.proposer is not None and self.proposer.order is order:
+            if self.proposer.decide(agreement.ABORT) == agreement.COMMIT:
+                return False
+            self.proposer.order = None
+        self.queue.remove(order)
+        return True
+
     def _expire(self) -> None:
         now = time.monotonic()
         for order in [one for one in (*self.queue, self.hook.order) if one is not None and one.deadline <= now]:
-            if order in self.queue:
-                self.queue.remove(order)
-            elif not self.hook.take_back(order.id):
+            if not (self._drop(order) if order in self.queue else self.hook.take_back(order.id)):
                 continue
             self._refuse(order.id, "expired: no optimizer step was observed since it was received")
 
     def _hand(self) -> None:
-        if self.queue and self.hook.order is None:
+        if self.proposer is not None:
+            self.proposer.pace.see(self.hook.step)
+        if not self.queue or self.hook.order is not None:
+            return
+        if self.ranks == 1:
             self.hook.order = self.queue.popleft()
+        elif self.proposer is None:
+            self._refuse(self.queue.popleft().id, f"{self.ranks} ranks train together, and have no store to agree by")
+        else:
+            self._agree(self.proposer, self.queue[0])
+
+    def _agree(self, proposer: agreement.Proposer, order: Order) -> None:
+        """Bring all ranks to one step for an order; those that agree carry it out by themselves."""
+        if proposer.order is not order:
+            if proposer.may_propose and (self.voter is None or self.voter.pending is None):  # the last one is begun
+                proposer.propose(order)
+            return
+        decided = proposer.decided()
+        if decided == agreement.COMMIT:
+            self.queue.popleft()
+            proposer.order = None
+        elif decided == agreement.ABORT and proposer.tries >= agreement.TRIES:
+            self._give_up(proposer, self.queue.popleft())
+        elif decided == agreement.ABORT and proposer.may_propose:
+            proposer.propose(order)
+
+    def _give_up(self, proposer: agreement.Proposer, order: Order) -> None:
+        proposer.order = None
+        silent = proposer.silent()
+        who = f"ranks {', '.join(map(str, silent))} did not answer" if silent else "some came to the step too early"
+        error = f"the {self.ranks} ranks did not agree on a step in {agreement.TRIES} tries: {who}; nothing was done"
+        log.say(self.folder, f"command {order.id} failed: {error}")
+        self.tell(order.id, "failed", {"error": error})
 
     def _beat(self) -> None:
         now = time.monotonic()
@@ -168,7 +223,7 @@ class Files(threading.Thread):
             self.beaten = now
             about = dict(whose.me(), version=protocol.VERSION, launch_id=self.launch_id, rank=self.rank)
             state = "ended" if self.ending else "running"
-            about.update(self.hook.reading(), state=state, at=time.time())
+            about.update(self.hook.reading(), ranks=self.ranks, state=state, at=time.time())
             protocol.write_json(os.path.join(self.folder, protocol.HEARTBEAT), about)
 
     def end(self, patience: float) -> None:

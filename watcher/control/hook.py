@@ -13,7 +13,7 @@ import time
 import weakref
 from typing import Any
 
-from . import protocol, rates, refusals, saving, schedulers
+from . import agreement, protocol, rates, refusals, saving, schedulers, whose
 from .change import RefusedError
 from .files import Files
 from .orders import EXIT_STATUS, Order
@@ -40,7 +40,8 @@ class Hook:
         self.exiting: Order | None = None
         self.step, self.stepped_at, self.met = 0, 0.0, 0
         self.factor, self.made = 1.0, 0
-        self.adopted = self.inert = False
+        self.adopted = self.inert = self.agreed = False
+        self.voter: agreement.Voter | None = None
         self.known: list[weakref.ref[Any]] = []
 
     def before(self, optimizer: Any, *_: Any) -> None:
@@ -69,11 +70,20 @@ class Hook:
         self.steps[optimizer] = steps
         self.step = max(self.step, steps)
         self.stepped_at = time.monotonic()
+        if self.voter is not None and self.order is None:
+            self._hear(self.voter)
         if self.order is not None:
             try:
                 self._turn(self.order, optimizer)
             except Exception as error:  # noqa: BLE001 - a failing watcher never hurts the trainer
                 self._close("failed", error=repr(error))
+
+    def _hear(self, voter: agreement.Voter) -> None:
+        """Take on what all ranks have agreed to do at this step."""
+        try:
+            self.order = voter.at(self.step)
+        except Exception as error:  # noqa: BLE001 - a store that fails is the trainer's trouble, not made worse here
+            self.files.note(f"the store of the ranks: {error!r}")
 
     def _meet(self, optimizer: Any) -> None:
         self.steps[optimizer] = 0
@@ -81,16 +91,30 @@ class Hook:
         if self.files.ident is None:
             self.files.start()
             atexit.register(self.end)
-            self.files.ready.wait(PATIENCE)
+            self.files.ready.wait(PATIENCE if whose.ranks()[1] == 1 else 5 * PATIENCE)
 
     def _adopt(self) -> None:
         """Take over what was done to this run before, once the thread has read it."""
-        if not self.files.ready.is_set():
+        ready = self.files.ready.is_set()
+        if not self.agreed and whose.ranks()[1] > 1:
+            self._adopt_together(ready)
+        if not ready:
             return
         self.adopted, self.inert = True, not self.files.ours
-        found = self.files.record.get("factor", 1.0)
-        if not self.inert and isinstance(found, float) and 0 < found < 1:
-            self.factor = found
+        if not self.inert and not self.agreed:
+            self.factor = _recorded(self.files.record)
+
+    def _adopt_together(self, ready: bool) -> None:
+        """Take over what the first rank that steps has read, so that all have the same rates from then on."""
+        self.agreed = True
+        store = agreement.shared(self.launch_id)
+        if store is None:
+            return
+        mine = _recorded(self.files.record) if ready and self.files.ours else 1.0
+        found = float(store.decide("factor", repr(mine)))
+        if ready and found != mine:
+            self.files.note(f"the ranks have read different records of the rates; {found:g} is put in on all of them")
+        self.factor = found
 
     def _catch_up(self) -> None:
         """Put the change in wherever it is missing: after a resume, in what was made or loaded since."""
@@ -169,14 +193,27 @@ class Hook:
         self._close(state)
 
     def _checkpoint(self, order: Order, _: Any) -> None:
-        refusals.refuse_ranks()
         self._save(order)
         self._close("applied")
 
     def _save(self, order: Order) -> None:
+        refusals.refuse_shards(self.optimizers())
         self._say(order, "saving")
-        order.details.update(checkpoint=saving.save(self.folder, order.id, self.step, self.optimizers()))
-        order.details.update(note=saving.NOTE)
+        order.details.update(note=saving.NOTE, checkpoint=self._saved(order))
+
+    def _saved(self, order: Order) -> str:
+        """Save on the first rank, which has all of it; the others wait until it is done, or has failed."""
+        if self.voter is None:
+            return saving.save(self.folder, order.id, self.step, self.optimizers())
+        if self.voter.rank:
+            return saving.wait(self.voter.store, order.id)
+        try:
+            path = saving.save(self.folder, order.id, self.step, self.optimizers())
+        except Exception as error:
+            self.voter.store.put(f"saved/{order.id}", {"error": repr(error)})
+            raise
+        self.voter.store.put(f"saved/{order.id}", {"path": path})
+        return path
 
     def _stop(self, order: Order, _: Any) -> None:
         refusals.refuse_exit()
@@ -214,6 +251,11 @@ class Hook:
             "learning_rates": [rate for one in each for rate in one["learning_rates"]],
             "factor": self.factor,
         }
+
+
+def _recorded(record: protocol.Json) -> float:
+    found = record.get("factor", 1.0)
+    return found if isinstance(found, float) and 0 < found < 1 else 1.0
 
 
 def _about(optimizer: Any) -> protocol.Json:

@@ -7,19 +7,19 @@ import sys
 import threading
 from typing import Any, Iterable
 
-from . import whose
 from .change import RefusedError
 
 
-def refuse_ranks() -> None:
-    """Refuse where several ranks would have to act at the same step.
+def refuse_shards(optimizers: Iterable[Any]) -> None:
+    """Refuse to save where no rank has all parameters.
 
     Raises:
-        RefusedError: there are several.
+        RefusedError: they are sharded.
     """
-    world = whose.ranks()[1]
-    if world > 1:
-        raise RefusedError(f"{world} ranks train together, and acting on one alone would tear them apart")
+    kinds = {type(one).__name__ for each in optimizers for group in each.param_groups for one in group["params"]}
+    fsdp = getattr(sys.modules.get("torch.distributed.fsdp"), "FullyShardedDataParallel", None)
+    if "DTensor" in kinds or (fsdp is not None and any(isinstance(one, fsdp) for one in gc.get_objects())):
+        raise RefusedError("the parameters are sharded over the ranks, and no rank could save all of them")
 
 
 def refuse_rates(optimizers: Iterable[Any]) -> None:
@@ -28,7 +28,6 @@ def refuse_rates(optimizers: Iterable[Any]) -> None:
     Raises:
         RefusedError: it might not.
     """
-    refuse_ranks()
     if _has_deepspeed(optimizers):
         raise RefusedError("a DeepSpeed engine trains, which keeps rates of its own; this is not verified")
     if any(group.get("capturable") for one in optimizers for group in one.param_groups) or _is_capturing():
@@ -43,7 +42,6 @@ def refuse_exit() -> None:
     Raises:
         RefusedError: SystemExit would end this thread only.
     """
-    refuse_ranks()
     if threading.current_thread() is not threading.main_thread():
         raise RefusedError(
             "the training runs in a thread that is not the main one; ending it would leave the process alive"

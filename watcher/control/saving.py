@@ -6,11 +6,14 @@ import gc
 import os
 import shutil
 import sys
+import time
 from typing import Any, Iterable
 
 from . import protocol, schedulers
 
 FILE = "state.pt"
+LONGEST = 1800.0
+"""Seconds for which other ranks wait for the first one to save."""
 NOTE = (
     "the state dicts of what stepped, outside of where the trainer's own `latest` looks: load it by hand; "
     "its step is the hook's own count"
@@ -42,6 +45,23 @@ def save(folder: str, number: int, step: int, optimizers: Iterable[Any]) -> str:
         shutil.rmtree(beside, ignore_errors=True)
         raise
     return place
+
+
+def wait(store: Any, number: int) -> str:
+    """Wait on another rank until the first one has saved; gives the path.
+
+    Raises:
+        OSError: it could not save, or took longer than that makes sense.
+    """
+    until = time.monotonic() + LONGEST
+    while time.monotonic() < until:
+        found = store.look(f"saved/{number}")
+        if found is not None and "path" in found:
+            return str(found["path"])
+        if found is not None:
+            raise OSError(f"rank 0 could not save: {found.get('error')}")
+        time.sleep(0.1)
+    raise OSError(f"rank 0 has not saved within {LONGEST:g} s")
 
 
 def _write(torch: Any, state: protocol.Json, path: str) -> None:
