@@ -175,7 +175,7 @@ def test_a_training_that_catches_the_exit_is_reported(tmp_path: Path) -> None:
         training.go(1)
         ack = training.step_until(training.send("stop"))
         assert ack["state"] == "failed"
-        assert "caught SystemExit" in ack["details"]["error"]
+        assert "was told to end, and goes on" in ack["details"]["error"]
 
 
 def test_a_second_training_of_the_launch_stays_inert_and_says_so(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def make(tmp_path: Path) -> Iterator[Make]:
 def order(world: World, **args: Any) -> int:
     with world.store.change("order") as db:
         (run,) = runs.all_runs(db)
-        return actions.plan(db, ordered(run, {**STOP, **args}, world.now, world.now), None)
+        return actions.plan(db, ordered(run, "stop", {**STOP, **args}, world.now, world.now), None)
 
 
 def hold(world: World, why: str = "") -> None:
@@ -90,7 +90,7 @@ def test_an_order_waits_for_no_evaluation_that_is_not_judged_yet(make: Make, sta
     with world.store.change("order") as db:
         (run,) = runs.all_runs(db)
         assert evaluations.open_after(db, run.id, world.now - 300, world.now) == [100]
-        actions.plan(db, ordered(run, STOP, world.now - 300, world.now), None)
+        actions.plan(db, ordered(run, "stop", STOP, world.now - 300, world.now), None)
     go_until(world, lambda: states(world) == ["verified"])
     assert process.wait(60) == -15
 
@@ -114,7 +114,7 @@ def test_what_was_started_after_the_person_was_asked_is_not_stopped(make: Make, 
     process = start(world.run)
     with world.store.change("order") as db:
         (run,) = runs.all_runs(db)
-        actions.plan(db, ordered(run, STOP, before, world.now), None)
+        actions.plan(db, ordered(run, "stop", STOP, before, world.now), None)
     world.go()
     assert states(world) == ["refused"]
     assert "a relaunch" in proofs(world)

@@ -8,22 +8,20 @@ from __future__ import annotations
 
 import atexit
 import os
-import threading
 import time
 import weakref
 from typing import Any
 
-from . import agreement, protocol, rates, refusals, saving, schedulers, whose
+from . import agreement, protocol, rates, refusals, schedulers, whose
 from .change import RefusedError
 from .files import Files
-from .orders import EXIT_STATUS, Order
-from .steering import Steering
+from .obeying import Obeying
 
 PATIENCE = 2.0
 """Seconds that the very first step waits at most for the run's record, and the process's end for the last words."""
 
 
-class Hook:
+class Hook(Obeying):
     """What a training process is told, and what it does about it."""
 
     def __init__(self, folder: str, launch_id: str) -> None:
@@ -34,14 +32,10 @@ class Hook:
         """Begin anew, as a forked child has to: the parent's thread and claim are not its own."""
         self.files = Files(self.folder, self.launch_id, self)
         self.steps: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
-        self.lock = threading.Lock()
-        self.order: Order | None = None
-        self.steering: Steering | None = None
-        self.exiting: Order | None = None
+        self.free()
         self.step, self.stepped_at, self.met = 0, 0.0, 0
         self.factor, self.made = 1.0, 0
         self.adopted = self.inert = self.agreed = False
-        self.voter: agreement.Voter | None = None
         self.known: list[weakref.ref[Any]] = []
 
     def before(self, optimizer: Any, *_: Any) -> None:
@@ -53,6 +47,10 @@ class Hook:
                 self._meet(optimizer)
             if not self.adopted:
                 self._adopt()
+            if self.later is not None:
+                self._saved_later()
+            if optimizer is self.due and self.order is not None:
+                self._do_between(self.order)
             if self.factor < 1.0 and (self.made != schedulers.count or not rates.is_complete(optimizer, self.factor)):
                 self._catch_up()
         except Exception as error:  # noqa: BLE001 - a failing watcher never hurts the trainer
@@ -136,99 +134,12 @@ class Hook:
         """Give the optimizers that have stepped, or are about to, and are still there."""
         return [one for one in (ref() for ref in self.known) if one is not None]
 
-    def take_back(self, number: int) -> bool:
-        """Withdraw an order that is not begun; tells whether that succeeded."""
-        with self.lock:
-            order = self.order
-            if order is None or order.id != number or order.state != "received":
-                return False
-            self.order = None
-            return True
-
-    def _turn(self, order: Order, optimizer: Any) -> None:
-        if self.exiting is not None:
-            self.exiting = None
-            self._close("failed", error="the training caught SystemExit and goes on")
-        elif self.steering is not None:
-            state = self.steering.step(optimizer)
-            if state:
-                self._steered(self.steering, state)
-        elif self._begin(order):
-            try:
-                getattr(self, f"_{order.kind}")(order, optimizer)
-            except RefusedError as error:
-                self._close("refused", error=str(error))
-
-    def _begin(self, order: Order) -> bool:
-        with self.lock:
-            if self.order is not order:
-                return False
-            order.state = "prepared"
-            return True
-
-    def _say(self, order: Order, state: str) -> None:
-        order.state = state
-        self.files.tell(order.id, state, order.details)
-
-    def _close(self, state: str, **details: Any) -> None:
-        order, self.order, self.steering = self.order, None, None
-        if order is not None:
-            order.details.update(details)
-            self._say(order, state)
-
-    def _scale_lr(self, order: Order, optimizer: Any) -> None:
-        self.steering = Steering(order, self.optimizers(), optimizer, self.factor, self.files.record)
-        self.factor, self.made = self.steering.factor, schedulers.count
-        order.details.update(changed_after_step=self.step)
-        self._say(order, "prepared")
-
-    _set_lr = _scale_lr
-
-    def _steered(self, steering: Steering, state: str) -> None:
-        if state == "applied":
-            self.files.record = steering.recorded(self.step)
-            self.files.keep(protocol.RATES, self.files.record)
-        else:
-            self.factor = steering.before_factor
-        self._close(state)
-
-    def _checkpoint(self, order: Order, _: Any) -> None:
-        self._save(order)
-        self._close("applied")
-
-    def _save(self, order: Order) -> None:
-        refusals.refuse_shards(self.optimizers())
-        self._say(order, "saving")
-        order.details.update(note=saving.NOTE, checkpoint=self._saved(order))
-
-    def _saved(self, order: Order) -> str:
-        """Save on the first rank, which has all of it; the others wait until it is done, or has failed."""
-        if self.voter is None:
-            return saving.save(self.folder, order.id, self.step, self.optimizers())
-        if self.voter.rank:
-            return saving.wait(self.voter.store, order.id)
-        try:
-            path = saving.save(self.folder, order.id, self.step, self.optimizers())
-        except Exception as error:
-            self.voter.store.put(f"saved/{order.id}", {"error": repr(error)})
-            raise
-        self.voter.store.put(f"saved/{order.id}", {"path": path})
-        return path
-
-    def _stop(self, order: Order, _: Any) -> None:
-        refusals.refuse_exit()
-        if order.args.get("checkpoint"):
-            self._save(order)
-        status = order.args.get("status", EXIT_STATUS)
-        order.details.update(status=status)
-        self._say(order, "prepared")
-        self.exiting = order
-        raise SystemExit(status)
-
     def end(self) -> None:
         """Say the last words before the process ends."""
         if os.getpid() != self.files.pid or not self.files.ours:
             return
+        if self.later is not None:
+            self._saved_later()
         if self.exiting is not None:
             self._close("applied")
         elif self.steering is not None:
