@@ -16,6 +16,8 @@ from typing import Any
 import torch
 
 FOLDER = Path(sys.argv[1])
+SAVED = FOLDER / "third.pt"
+"""A checkpoint of the third step, from which a second start goes on."""
 PACE = float(os.environ.get("PACE", "0.01"))
 
 
@@ -37,7 +39,12 @@ def prepared() -> tuple[Any, Any, Any, int, Any]:
 
 def main() -> None:
     model, optimizer, scheduler, rank, backward = prepared()
-    flag = torch.zeros(1)
+    flag, done = torch.zeros(1), 0
+    if SAVED.exists():
+        kept = torch.load(SAVED, weights_only=False)
+        optimizer.load_state_dict(kept[0])
+        scheduler.load_state_dict(kept[1])
+        done = kept[2]
     with (FOLDER / f"rates-{rank}").open("w", buffering=1) as log:
         while not flag.item():
             loss = model(torch.randn(8, 4)).pow(2).mean()
@@ -45,6 +52,10 @@ def main() -> None:
             log.write(f"{optimizer.param_groups[0]['lr']!r}\n")
             optimizer.step()
             scheduler.step()
+            done += 1
+            if done == 3 and rank == 0 and not SAVED.exists():
+                torch.save([optimizer.state_dict(), scheduler.state_dict(), done], SAVED.with_suffix(".part"))
+                SAVED.with_suffix(".part").rename(SAVED)
             optimizer.zero_grad()
             time.sleep(PACE * (1 + 2 * rank))
             flag = torch.tensor([float((FOLDER / "end").exists() and rank == 0)])

@@ -52,7 +52,8 @@ class Training:
         if not given.get("tensor"):
             groups[1]["lr"] = 0.02
         options = {"momentum": 0.9} if kind is torch.optim.SGD else {}
-        self.optimizer = kind(groups, lr=rate, **options, **given.get("options", {}))
+        options |= given.get("options", {})
+        self.optimizer = kind(groups, lr=rate, **options)
         self.done = 0
         self.used: list[float] = []
         self.optimizer.register_step_pre_hook(self.see)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.controlled import Trained, curve, until
+from watcher.control import protocol
 
 STEPS = 8
 
@@ -97,3 +98,29 @@ def test_two_changes_multiply_and_a_checkpoint_between_them_gets_the_second(tmp_
         resumed.go(3)
     own = curve(tmp_path, between + 3, scheduler="cosine")[between:]
     assert resumed.used == [pytest.approx([rate / 4 for rate in row], rel=1e-9) for row in own]
+
+
+def test_a_training_that_begins_anew_gets_its_own_full_rate_and_the_record_begins_anew(tmp_path: Path) -> None:
+    for number in (1, 2):
+        with Trained(tmp_path, launch=f"launch-{number}", optimizer="AdamW", scheduler="exponential") as training:
+            training.go(2)
+            assert training.used[0] == pytest.approx([0.1, 0.02])
+            assert training.step_until(training.send("scale_lr", factor=0.5))["state"] == "applied"
+            training.go(1)
+    record = protocol.read_json(str(tmp_path / "control" / protocol.RATES))
+    assert record is not None
+    assert (record["factor"], len(record["changes"]), record["before"]["factor"]) == (0.5, 1, 0.5)
+    assert "begins anew: the factor 0.5 of an earlier one is not put in" in training.log()
+
+
+@pytest.mark.parametrize(("scheduler", "first"), [("none", 0.05), ("exponential", 0.1)])
+def test_without_state_only_a_scheduler_tells_that_a_training_begins_anew(
+    tmp_path: Path, scheduler: str, first: float
+) -> None:
+    given: dict[str, Any] = {"optimizer": "SGD", "scheduler": scheduler, "options": {"momentum": 0.0}}
+    for number in (1, 2):
+        with Trained(tmp_path, launch=f"launch-{number}", **given) as training:
+            training.go(2)
+            if number == 1:
+                training.step_until(training.send("scale_lr", factor=0.5))
+    assert training.used[0][0] == pytest.approx(first)

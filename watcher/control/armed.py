@@ -47,6 +47,10 @@ def armed(control: str) -> Reach:
         how = f"has ended: {ended_how(launch['ended'])}" if launch.get("ended") else "has ended; nobody saw how"
         return Reach(NOT_ARMED, f"launch {launch['launch_id']} {how}")
     claim = read_json(os.path.join(control, CLAIM)) or {}
+    has_trained = claim.get("launch_id") == launch["launch_id"] and isinstance(claim.get("start_time"), int)
+    if has_trained and not proc.lives(claim["pid"], claim["start_time"]):
+        gone = f"process {claim['pid']}, which had the run, has ended; later trainings of its launch stay inert"
+        return Reach(NOT_ARMED, gone)
     if claim.get("launch_id") == launch["launch_id"]:
         return Reach(CLAIMED, f"process {claim.get('pid')} has stepped an optimizer under the hook")
     return _by_processes(launch, tree)

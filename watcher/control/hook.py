@@ -100,7 +100,22 @@ class Hook(Obeying):
             return
         self.adopted, self.inert = True, not self.files.ours
         if not self.inert and not self.agreed:
-            self.factor = _recorded(self.files.record)
+            self.factor = self._own()
+        if not self.inert and self.factor == 1.0 and _recorded(self.files.record) < 1.0:
+            self._begin_record()
+
+    def _own(self) -> float:
+        """Give the factor that is to be in this training's rates: that of the record, unless it begins anew."""
+        found = _recorded(self.files.record)
+        return 1.0 if found < 1.0 and rates.is_fresh(self.optimizers()) else found
+
+    def _begin_record(self) -> None:
+        """Begin the record of the rates anew, with what was in it before beside it."""
+        before = {name: value for name, value in self.files.record.items() if name != "before"}
+        self.files.record = {"version": protocol.VERSION, "factor": 1.0, "changes": [], "before": before}
+        self.files.note(f"this training begins anew: the factor {before.get('factor')} of an earlier one is not put in")
+        if self.files.rank == 0:
+            self.files.keep(protocol.RATES, self.files.record)
 
     def _adopt_together(self, ready: bool) -> None:
         """Take over what the first rank that steps has read, so that all have the same rates from then on."""
@@ -108,7 +123,7 @@ class Hook(Obeying):
         store = agreement.shared(self.launch_id)
         if store is None:
             return
-        mine = _recorded(self.files.record) if ready and self.files.ours else 1.0
+        mine = self._own() if ready and self.files.ours else 1.0
         found = float(store.decide("factor", repr(mine)))
         if ready and found != mine:
             self.files.note(f"the ranks have read different records of the rates; {found:g} is put in on all of them")
@@ -121,7 +136,9 @@ class Hook(Obeying):
             refusals.refuse_rates(self.optimizers())
             before, self.factor = self.factor, min(self.factor, rates.smallest(self.optimizers()))
             rates.planned(self.optimizers(), self.factor).assign()
-            log_line = f"rates brought to {self.factor:g} of the trainer's own, as ordered before (was {before:g})"
+            log_line = (
+                f"rates brought to {self.factor:g} of the trainer's own, as ordered before (recorded: {before:g})"
+            )
         except RefusedError as error:
             log_line, self.factor = f"the rate ordered before is not put in: {error}", 1.0
         self.files.note(log_line)

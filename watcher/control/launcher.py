@@ -49,6 +49,9 @@ def launch(argv: Sequence[str], run: str | None, state: Callable[[], str]) -> En
         site = pack.packed(where.path if os.pathsep not in where.path else state())
         marked = pack.armed_environment(environment, site, where.path, launch_id)
         ended = _run(command._replace(environment=marked), lambda pid: _begin(where, launch_id, command, pid))
+    except LaunchError as error:  # the record was written before the program turned out not to start
+        record.end(where.path, launch_id, error.status << 8)
+        raise
     except OSError as error:
         place_of_error = error.filename2 or error.filename or where.path  # where something is renamed, its new name
         raise LaunchError(f"{place_of_error}: {error.strerror or error}") from error

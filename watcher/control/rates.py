@@ -52,6 +52,24 @@ def smallest(optimizers: Iterable[Any]) -> float:
     return min((float(group.get(FACTOR, 1.0)) for _, group, _ in groups(optimizers)), default=1.0)
 
 
+def is_fresh(optimizers: Iterable[Any]) -> bool:
+    """Tell whether a training begins anew, before its first step: nothing in it comes from a checkpoint.
+
+    An optimizer that keeps no state does not tell; its schedulers may.
+    """
+    optimizers = list(optimizers)
+    bound = schedulers.bound(optimizers)
+    if any(one.state for one in optimizers) or any(FACTOR in group for _, group, _ in groups(optimizers)):
+        return False
+    if any(one.__dict__.get("last_epoch", 0) > 0 or MARK in one.__dict__ for one in bound):
+        return False
+    return bool(bound) or all(map(_keeps_state, optimizers))
+
+
+def _keeps_state(optimizer: Any) -> bool:
+    return type(optimizer).__name__ != "SGD" or any(group.get("momentum") for group in optimizer.param_groups)
+
+
 def is_complete(optimizer: Any, target: float) -> bool:
     """Tell whether nothing has written a group anew since the change; cheap, as it is asked at every step."""
     for group in optimizer.param_groups:

@@ -54,7 +54,8 @@ class Steering:
         """Give the record of all changes of this run, with this one."""
         done = {"id": self.order.id, "kind": self.order.kind, "args": self.order.args, "step": step, "at": time.time()}
         changes = [*self.record.get("changes", []), {**done, **self.order.details}]
-        return {"version": protocol.VERSION, "factor": self.factor, "changes": changes}
+        kept = {"before": self.record["before"]} if "before" in self.record else {}
+        return {"version": protocol.VERSION, "factor": self.factor, "changes": changes, **kept}
 
 
 def readings(optimizers: list[Any]) -> list[float | None]:

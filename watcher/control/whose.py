@@ -68,6 +68,9 @@ def claim(folder: str, launch_id: str) -> protocol.Json | None:
         protocol.create_json(place, mine)
     except FileExistsError:
         other = protocol.read_json(place) or {}
-        return None if other.get("group") == mine["group"] else other
+        if other.get("group") != mine["group"]:
+            return other
+        if ranks()[0]:  # the first rank stands for all, also of workers that an elastic launcher has started anew
+            return None
     protocol.write_json(os.path.join(folder, protocol.CLAIM), mine)
     return None

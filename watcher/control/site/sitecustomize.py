@@ -15,8 +15,11 @@ except Exception:  # noqa: BLE001 - nothing of ours may reach the program
     try:
         import traceback
 
-        with open(os.path.join(os.environ["WATCHER_CONTROL_DIR"], "hook.log"), "a") as _log:
-            _log.write(traceback.format_exc())
+        # Not open(): a FIFO that stands there must not hold the program up.
+        _flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_NOFOLLOW
+        _log = os.open(os.path.join(os.environ["WATCHER_CONTROL_DIR"], "hook.log"), _flags, 0o600)
+        os.write(_log, traceback.format_exc().encode())
+        os.close(_log)
     except Exception:  # noqa: BLE001, S110 - there is nowhere left to say it
         pass
 
