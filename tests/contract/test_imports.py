@@ -76,6 +76,7 @@ PROGRAMS = {
     *(f"watcher/score/{name}.py" for name in ("encoder", "fast", "memory", "model", "panel", "prepare")),
     "watcher/demo/trainer.py",
     "watcher/demo/train_clip.py",
+    "watcher/demo/hasty.py",
     "watcher/demo/seeds.py",
 }
 """Files that are loaded for their work only, or are programs of their own."""

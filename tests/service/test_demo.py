@@ -18,8 +18,8 @@ from watcher.demo.seeds import clip_means
 
 PATIENCE = 120.0
 """Seconds; far more than anything here takes."""
-STARTED = 3
-"""Programs that a demo starts: two trainings and the daemon."""
+STARTED = 4
+"""Programs that a demo starts: three trainings and the daemon."""
 
 
 def command(*more: str) -> list[str]:
@@ -33,7 +33,7 @@ def test_the_hopeless_training_is_stopped_and_the_healthy_one_finishes(tmp_path:
         command("--keep", str(tmp_path / "demo"), "--seed", str(seed)), capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("ok   ") == 6
+    assert done.stdout.count("ok   ") == 7
     assert "FAIL" not in done.stdout
     assert "demo's own CLIP" in done.stdout
     _the_curves_are_what_transformers_gives(tmp_path / "demo" / "output")

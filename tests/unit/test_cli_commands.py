@@ -18,7 +18,7 @@ from watcher.discover import choose_layout
 COMMANDS = (
     *("demo", "init", "check", "doctor", "run", "exec", "status", "show", "score", "compare", "rules", "rules check"),
     *("rules test", "rules backtest", "rules explain", "rules list", "rules schema"),
-    *("stop", "checkpoint", "lr", "hold", "release", "model", "model fetch", "notify", "notify test"),
+    *("stop", "checkpoint", "lr", "resume", "hold", "release", "model", "model fetch", "notify", "notify test"),
     *("service", "service install", "service uninstall", "service status"),
     *("prompts", "prompts list", "prompts export"),
     *("baseline", "baseline set", "baseline show", "baseline clear"),

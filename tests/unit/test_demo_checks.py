@@ -11,18 +11,19 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
-from watcher.demo.checks import Seen, check, events_folder, read_curve
+from watcher.demo.checks import Seen, check, events_folder, logs_folder, read_curve
 from watcher.demo.screen import bars, row
-from watcher.demo.stage import HEALTHY, HOPELESS, STEPS, Stage
+from watcher.demo.stage import HASTY, HEALTHY, HOPELESS, STEPS, TOO_HIGH, Stage
 
 RULE = "abandon-low-clip"
-CURVES = {HEALTHY: {200: 0.3, 100: 0.2, STEPS: 0.9}, HOPELESS: {100: 0.05, 900: 0.04}}
+CURVES = {HEALTHY: {200: 0.3, 100: 0.2, STEPS: 0.9}, HOPELESS: {100: 0.05, 900: 0.04}, HASTY: {100: 0.3, 1800: 0.9}}
+RATES = {1: TOO_HIGH / 2, 200: TOO_HIGH, 1200: TOO_HIGH / 10, 1800: TOO_HIGH / 10}
 
 
-def write_curve(folder: Path, curve: dict[int, float]) -> None:
+def write_curve(folder: Path, curve: dict[int, float], tag: str = "clip/mean") -> None:
     writer = EventFileWriter(str(folder))
     for step, value in curve.items():
-        writer.add_event(Event(step=step, summary=Summary(value=[Summary.Value(tag="clip/mean", simple_value=value)])))
+        writer.add_event(Event(step=step, summary=Summary(value=[Summary.Value(tag=tag, simple_value=value)])))
     writer.close()
 
 
@@ -38,18 +39,25 @@ def seen(tmp_path: Path) -> Seen:
     stage = Stage(tmp_path)
     for kind, curve in CURVES.items():
         write_curve(events_folder(stage, kind), curve)
+    write_curve(logs_folder(stage, HASTY), RATES, "learning_rate")
+    write_curve(logs_folder(stage, HASTY), {1800: 0.004}, "train_loss")
     guard = stage.output(HEALTHY) / f"checkpoint-{STEPS}" / ".guard"
     guard.parent.mkdir()
     guard.write_text("complete\n")
     stop = {"kind": "stop", "rule": RULE, "state": "verified"}
+    lowered = {"kind": "scale_lr", "rule": "lower-high-rate", "state": "verified", "proof": "from 0.015 to 0.0015."}
     return Seen(
         stage=stage,
-        endings={HEALTHY: 0, HOPELESS: -15},
-        families={HEALTHY: [4], HOPELESS: [5, 6]},
-        survivors={HEALTHY: [], HOPELESS: []},
-        runs=[a_run(HEALTHY, STEPS, 0.9), a_run(HOPELESS, 900, 0.04, stop)],
+        endings={HEALTHY: 0, HOPELESS: -15, HASTY: 0},
+        families={HEALTHY: [4], HOPELESS: [5, 6], HASTY: [7]},
+        survivors={HEALTHY: [], HOPELESS: [], HASTY: []},
+        runs=[a_run(HEALTHY, STEPS, 0.9), a_run(HOPELESS, 900, 0.04, stop), a_run(HASTY, 1800, 0.9, lowered)],
         shown={"decisions": [{"rule": RULE, "step": 900, "reason": "it is low"}]},
-        notices=[{"kind": "alert", "rule": RULE, "run": HOPELESS, "title": "low"}, {"kind": "action", "run": HOPELESS}],
+        notices=[
+            {"kind": "alert", "rule": RULE, "run": HOPELESS, "title": "low"},
+            {"kind": "action", "run": HOPELESS},
+            {"kind": "action", "run": HASTY},
+        ],
         daemon=0,
     )
 
@@ -74,10 +82,18 @@ WRONG: list[tuple[str, int, dict[str, Any]]] = [
     ("the hopeless training still runs", 2, {"endings": {HEALTHY: 0, HOPELESS: None}}),
     ("a process is left", 2, {"survivors": {HEALTHY: [], HOPELESS: [6]}}),
     ("its processes were never seen", 2, {"families": {HEALTHY: [4], HOPELESS: []}}),
-    ("no alert came", 3, {"notices": [{"kind": "action", "run": HOPELESS}]}),
-    ("an alert came for the healthy one too", 3, {"notices": [{**ALERT, "run": HOPELESS}, ALERT]}),
-    ("the curve is not what status says", 4, {"runs": [a_run(HEALTHY, STEPS, 0.8), a_run(HOPELESS, 900, 0.04)]}),
-    ("the daemon failed", 5, {"daemon": 1}),
+    ("no alert came", 4, {"notices": [{"kind": "action", "run": HOPELESS}]}),
+    ("an alert came for the healthy one too", 4, {"notices": [{**ALERT, "run": HOPELESS}, ALERT]}),
+    ("the curve is not what status says", 5, {"runs": [a_run(HEALTHY, STEPS, 0.8), a_run(HOPELESS, 900, 0.04)]}),
+    ("the rate was not lowered", 3, {"runs": [a_run(HASTY, 1800, 0.9)]}),
+    (
+        "that is not proved",
+        3,
+        {"runs": [a_run(HASTY, 1800, 0.9, {"kind": "scale_lr", "state": "failed", "proof": ""})]},
+    ),
+    ("the hasty training died", 3, {"endings": {HEALTHY: 0, HOPELESS: -15, HASTY: 1}}),
+    ("nobody was told of the rate", 3, {"notices": [{"kind": "action", "run": HOPELESS}]}),
+    ("the daemon failed", 6, {"daemon": 1}),
 ]
 
 
@@ -88,7 +104,7 @@ def test_it_fails_when(seen: Seen, place: int, change: dict[str, Any]) -> None:
 
 def test_it_fails_when_there_are_no_curves(seen: Seen, tmp_path: Path) -> None:
     found = failed(replace(seen, stage=Stage(tmp_path / "empty")))
-    assert {0, 4} <= set(found)
+    assert {0, 3, 5} <= set(found)
 
 
 def test_it_fails_when_the_last_checkpoint_is_not_whole(seen: Seen) -> None:
@@ -116,3 +132,11 @@ def test_a_row_tells_step_mean_trend_rule_and_action() -> None:
     cells = row(HEALTHY, a_run(HEALTHY, 700, 0.5, {"kind": "stop", "state": "verified"}), "running")
     assert cells[1:] == ("running", "step 700", "0.500", "▁█", f"{RULE} pending 1/3", "stop verified")
     assert row(HEALTHY, {}, "running")[2:] == ("step -", "-", "", "-", "-")
+
+
+def test_a_rate_that_its_own_trainer_does_not_log_is_not_believed(seen: Seen) -> None:
+    folder = logs_folder(seen.stage, HASTY)
+    for one in folder.glob("events*"):
+        one.unlink()
+    write_curve(folder, {1: TOO_HIGH, 1800: TOO_HIGH}, "learning_rate")
+    assert failed(seen) == [3]

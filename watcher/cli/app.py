@@ -19,6 +19,7 @@ from watcher.cli import (
     model,
     notify,
     prompts,
+    resume,
     rules,
     run,
     score,
@@ -68,6 +69,7 @@ app.command("stop")(stop.stop)
 app.command("checkpoint")(stop.checkpoint)
 app.command("lr")(stop.lr)
 app.command("hold")(hold.hold)
+app.command("resume")(resume.resume)
 app.command("release")(hold.release)
 app.add_typer(rules.app, name="rules")
 app.add_typer(service.app, name="service")

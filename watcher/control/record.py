@@ -28,6 +28,8 @@ KEPT = (
 """Environment variables that a record keeps: what a training is started anew with, and no secrets."""
 KEPT_KINDS = ("ACCELERATE_", "NCCL_", "GLOO_", "TORCH_NCCL_", "FSDP_", "SIMPLETUNER_")
 """Beginnings of the names of others that it keeps, unless the name sounds like a secret's."""
+ALWAYS_SET = {"_", "PWD", "OLDPWD", "SHLVL", "TERM", "COLORTERM", "LS_COLORS", "SSH_AUTH_SOCK", "SSH_CLIENT", "SSH_TTY"}
+"""Of a terminal or a shell, and no loss."""
 _SECRET = re.compile(r"TOKEN|SECRET|PASS|PWD|KEY|AUTH|CREDENTIAL", re.IGNORECASE)
 
 
@@ -77,6 +79,7 @@ def _launch(place: Place, launch_id: str, argv: Sequence[str], environment: dict
         "argv": redact(argv),
         "cwd": os.getcwd(),
         "environment": kept(environment),
+        "environment_left_out": sorted({*environment} - {*kept(environment)} - ALWAYS_SET),
         "launched_at": time.time(),
         "ended": None,
     }
@@ -94,11 +97,24 @@ def _process(pid: int) -> dict[str, Any]:
     }
 
 
-def _managers(environment: dict[str, str]) -> dict[str, str | None]:
+def _managers(environment: dict[str, str]) -> dict[str, Any]:
     return {
         "slurm_job_id": environment.get("SLURM_JOB_ID"),
         "systemd_invocation_id": environment.get("INVOCATION_ID"),
+        **_unit(environment),
     }
+
+
+def _unit(environment: dict[str, str]) -> dict[str, Any]:
+    """Give the systemd service that this process is in, by its control group (cgroups(7)), if one has started it."""
+    try:
+        with open("/proc/self/cgroup", encoding="utf-8") as file:
+            path = file.read().strip().rpartition(":")[2]
+    except OSError:
+        path = ""
+    name = path.rpartition("/")[2]
+    is_unit = bool(environment.get("INVOCATION_ID")) and name.endswith(".service")
+    return {"systemd_unit": name if is_unit else None, "systemd_user": is_unit and "/user@" in path}
 
 
 def kept(environment: dict[str, str]) -> dict[str, str]:

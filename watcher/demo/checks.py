@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,8 +11,11 @@ from typing import Any
 
 import yaml
 
-from watcher.demo.stage import HEALTHY, HOPELESS, KINDS, RULES, STEPS, Stage
+from watcher.demo.stage import HASTY, HEALTHY, HOPELESS, KINDS, RULES, STEPS, TOO_HIGH, Stage
 from watcher.demo.world import PROJECT
+
+TWINS = Path(__file__).parent / "twins.json"
+"""What trainings like hasty come to when nobody touches them, by seed: `python -m watcher.demo.hasty`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,7 @@ class Seen:
     """What the webhook receiver got."""
     daemon: int
     """The daemon's exit status."""
+    seed: int = 0
 
 
 def check(seen: Seen) -> list[Check]:
@@ -50,6 +55,7 @@ def check(seen: Seen) -> list[Check]:
         _healthy(seen, curves[HEALTHY]),
         _stopped(seen),
         _gone(seen),
+        _lowered(seen),
         _told(seen),
         _drawn(seen, curves),
         Check(seen.daemon == 0, f"the daemon ended in order (exit status {seen.daemon})"),
@@ -83,6 +89,36 @@ def _gone(seen: Seen) -> Check:
     return Check(by_signal and bool(pids) and not left, text)
 
 
+def _lowered(seen: Seen) -> Check:
+    """See that the rate was lowered live: by what the watcher says, by the notice, and by the trainer's own log."""
+    action = _run(seen, HASTY).get("last_action") or {}
+    told = any(one.get("run") == HASTY and one.get("kind") == "action" for one in seen.notices)
+    rates = read_scalar(logs_folder(seen.stage, HASTY), "learning_rate")
+    before, after = max(rates.values(), default=0.0), next(reversed(rates.values()), 0.0)
+    is_tenth = abs(before - TOO_HIGH) < 1e-6 and abs(after - TOO_HIGH / 10) < 1e-6
+    kept = action.get("kind") == "scale_lr" and action.get("state") == "verified" and is_tenth
+    if not kept or seen.endings.get(HASTY) != 0 or not told:
+        return Check(False, f"hasty's rate was not lowered: {action or 'no action was taken'}, it logs {after:g}")
+    step = min(step for step, rate in rates.items() if rate == after)
+    said = f"hasty's learning rate was lowered while it ran, from {before:g} to {after:g}"
+    return Check(True, f"{said}, which it logs from step {step} on: {action['proof']} {_beside_twin(seen)}")
+
+
+def _beside_twin(seen: Seen) -> str:
+    """Compare with the twin that nobody touched, which was recorded for some seeds."""
+    loss = mean_of_last(read_scalar(logs_folder(seen.stage, HASTY), "train_loss"))
+    twins: dict[str, float] = json.loads(TWINS.read_text())["loss"]
+    if str(seen.seed) not in twins:
+        return f"Its loss at the end: {loss:.4f}; of an untouched twin with this seed nothing is recorded"
+    return f"Its loss at the end: {loss:.4f}, that of an untouched twin: {twins[str(seen.seed)]:.4f} (recorded)"
+
+
+def mean_of_last(values: Mapping[int, float], number: int = 100) -> float:
+    """Give the mean of the last values; 0 where there are none."""
+    last = list(values.values())[-number:]
+    return sum(last) / len(last) if last else 0.0
+
+
 def _told(seen: Seen) -> Check:
     alerts = [n for n in seen.notices if n.get("kind") == "alert" and n.get("rule") == _rule()["name"]]
     runs = {str(notice.get("run")) for notice in alerts}
@@ -107,17 +143,27 @@ def events_folder(stage: Stage, kind: str) -> Path:
     return stage.output(kind) / "logs" / PROJECT / "watcher"
 
 
+def logs_folder(stage: Stage, kind: str) -> Path:
+    """Give where a training's own TensorBoard curves are."""
+    return stage.output(kind) / "logs" / PROJECT
+
+
 def read_curve(folder: Path) -> dict[int, float]:
     """Read clip/mean by step, in order, with TensorBoard's own reader; empty where there is none."""
+    return read_scalar(folder, "clip/mean")
+
+
+def read_scalar(folder: Path, tag: str) -> dict[int, float]:
+    """Read a curve by step, in order, with TensorBoard's own reader; empty where there is none."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     if not folder.is_dir():
         return {}
-    events = EventAccumulator(str(folder))
+    events = EventAccumulator(str(folder), size_guidance={"scalars": 0})
     events.Reload()
-    if "clip/mean" not in events.Tags()["scalars"]:
+    if tag not in events.Tags()["scalars"]:
         return {}
-    return dict(sorted((event.step, event.value) for event in events.Scalars("clip/mean")))
+    return dict(sorted((event.step, event.value) for event in events.Scalars(tag)))
 
 
 def _decision(seen: Seen) -> Mapping[str, Any]:

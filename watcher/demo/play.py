@@ -1,4 +1,4 @@
-"""`watcher demo`: two real trainings, the real daemon, and a check that everything promised was seen."""
+"""`watcher demo`: three real trainings, the real daemon, and a check that everything promised was seen."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from watcher.demo.checks import Check, Seen, check
 from watcher.demo.processes import Processes
 from watcher.demo.receiver import Receiver
 from watcher.demo.screen import Screen
-from watcher.demo.stage import HEALTHY, HOPELESS, KINDS, STEPS, Stage, make_folder, prepare
+from watcher.demo.stage import HASTY, HEALTHY, HOPELESS, KINDS, STEPS, Stage, make_folder, prepare
 
 DAEMON = "daemon"
 LIMIT = 400.0
@@ -84,10 +84,10 @@ def _perform(folder: Path, seed: int, console: Console) -> int:
         for kind in KINDS:
             processes.start(kind, stage.trainer(kind, seed), folder)
         processes.start(DAEMON, ["-m", "watcher", "run", "-c", str(stage.config)], folder)
-        console.print(f"two trainings (seed {seed}) and the watcher are running in {folder}")
+        console.print(f"three trainings (seed {seed}) and the watcher are running in {folder}")
         with Screen(console) as screen:
             _watch(now, screen, began)
-        checks = _judge(now)
+        checks = _judge(now, seed)
     return _summarise(console, checks, now.problem, time.monotonic() - began)
 
 
@@ -108,25 +108,26 @@ def _is_over(now: Play) -> str:
     endings = {kind: now.processes.status(kind) for kind in KINDS}
     if (status := now.processes.status(DAEMON)) is not None:
         return f"the daemon ended with status {status}: {_tail(now.processes.log(DAEMON))}"
-    if endings[HEALTHY] not in (None, 0):
-        return f"healthy ended with status {endings[HEALTHY]}: {_tail(now.processes.log(HEALTHY))}"
+    for kind in (HEALTHY, HASTY):
+        if endings[kind] not in (None, 0):
+            return f"{kind} ended with status {endings[kind]}: {_tail(now.processes.log(kind))}"
     if (ended := endings[HOPELESS]) is not None and ended >= 0:
         return f"hopeless ended by itself with status {ended}: {_tail(now.processes.log(HOPELESS))}"
     runs = {run["name"]: run for run in now.runs}
     whole = (runs.get(HEALTHY, {}).get("step") or 0) >= STEPS
-    acted = (runs.get(HOPELESS, {}).get("last_action") or {}).get("state") in FINAL
+    acted = all((runs.get(kind, {}).get("last_action") or {}).get("state") in FINAL for kind in (HOPELESS, HASTY))
     delivered = not any(target["pending"] for target in now.status.get("targets", []))
     return "done" if None not in endings.values() and whole and acted and delivered else ""
 
 
-def _judge(now: Play) -> list[Check]:
+def _judge(now: Play, seed: int) -> list[Check]:
     """End the daemon, then check everything."""
     shown = _ask(now.stage, "show", HOPELESS)
     endings = {kind: now.processes.status(kind) for kind in KINDS}
     survivors = {kind: now.processes.survivors(kind) for kind in KINDS}
     daemon = now.processes.end(DAEMON)
     families = {kind: now.processes.family(kind) for kind in KINDS}
-    seen = Seen(now.stage, endings, families, survivors, now.runs, shown, list(now.receiver.notices), daemon)
+    seen = Seen(now.stage, endings, families, survivors, now.runs, shown, list(now.receiver.notices), daemon, seed)
     return check(seen)
 
 

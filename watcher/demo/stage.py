@@ -1,9 +1,10 @@
-"""What the demo sets up in its folder before anything runs: two trainings' files and the watcher's."""
+"""What the demo sets up in its folder before anything runs: three trainings' files and the watcher's."""
 
 from __future__ import annotations
 
 import json
 import shutil
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,8 +18,12 @@ RULES = HERE / "rules.yaml"
 CLIP = HERE / "clip"
 HEALTHY = "healthy"
 HOPELESS = "hopeless"
-KINDS = {HEALTHY: (), HOPELESS: ("--shuffle-captions",)}
+HASTY = "hasty"
+"""Its learning rate is fifteen times what it should be, and does not decay."""
+TOO_HIGH = 0.015
+KINDS = {HEALTHY: (), HOPELESS: ("--shuffle-captions",), HASTY: ("--learning-rate", str(TOO_HIGH), "--constant")}
 STEPS = 2400
+HASTY_STEPS = 1800
 PAUSE = 0.008
 """Seconds that a trainer rests after each step: one on a GPU leaves much of the CPU idle too."""
 
@@ -40,8 +45,12 @@ class Stage:
 
     def trainer(self, kind: str, seed: int) -> list[str]:
         """Give the arguments for Python that start a training, as its user would start it."""
+        steps = HASTY_STEPS if kind == HASTY else STEPS
         program = ["-P", str(HERE / "trainer.py"), "--output-dir", str(self.output(kind))]
-        return [*program, "--steps", str(STEPS), "--seed", str(seed), "--pause", str(PAUSE), *KINDS[kind]]
+        own = [*program, "--steps", str(steps), "--seed", str(seed), "--pause", str(PAUSE), *KINDS[kind]]
+        if kind != HASTY:
+            return own
+        return ["-m", "watcher", "exec", "--run", str(self.output(kind)), "--", sys.executable, *own]
 
 
 def prepare(folder: Path, url: str) -> Stage:

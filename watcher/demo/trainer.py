@@ -74,7 +74,8 @@ def main() -> None:
     rng = random.Random(given.seed)  # noqa: S311 - pictures, not secrets
     model = Generator()
     optimizer = torch.optim.AdamW(model.parameters(), lr=given.learning_rate)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, given.steps))
+    decays = not given.constant
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, given.steps, decays=decays))
     words, places, pictures = _data(rng, shuffled=given.shuffle_captions)
     given.output_dir.mkdir(parents=True, exist_ok=True)
     writer = SummaryWriter(given.output_dir / "logs" / PROJECT, flush_secs=5)
@@ -92,10 +93,12 @@ def main() -> None:
     writer.close()
 
 
-def _rate(step: int, steps: int) -> float:
-    """Give the share of the learning rate at a step: up along a line, then down along a cosine."""
+def _rate(step: int, steps: int, *, decays: bool) -> float:
+    """Give the share of the learning rate at a step: up along a line, then down along a cosine, if it decays."""
     if step < WARM_UP:
         return (step + 1) / WARM_UP
+    if not decays:
+        return 1.0
     return 0.01 + 0.99 * (1 + math.cos(math.pi * (step - WARM_UP) / max(1, steps - WARM_UP))) / 2
 
 
@@ -105,6 +108,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=2400)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--learning-rate", type=float, default=1e-3)
+    parser.add_argument("--constant", action="store_true", help="keep the learning rate after the warm-up")
     parser.add_argument("--validate-every", type=int, default=100)
     parser.add_argument("--checkpoint-every", type=int, default=600)
     parser.add_argument("--pause", type=float, default=0.0, help="seconds to rest after each step")
