@@ -91,6 +91,16 @@ def test_the_trainers_own_numbers_are_waited_for_and_have_to_show_it(training: L
     assert "the trainer logs 0.05 at step 50" in act.proof
 
 
+def test_what_the_trainer_has_logged_before_it_was_acknowledged_counts_from_the_change_on(training: Launched) -> None:
+    act = order(training, "scale_lr", factor=0.5)
+    act.rates = [Rate(1, 0.1, time.time() - 60)]
+    carried(act, training, "acknowledged")
+    until(lambda: (training.go(1), act.step(), "has not logged it yet" in act.proof)[-1], "the wait for its log")
+    details = training.ack(act.command.progress["order"])["details"]
+    act.rates.append(Rate(details["changed_after_step"] + 1, 0.05, details["changed_at"] + 1e-3))
+    assert act.step() == "verified"
+
+
 def test_a_trainer_that_still_logs_the_old_rate_contradicts_the_hook(training: Launched) -> None:
     act = order(training, "scale_lr", factor=0.5)
     act.rates = [Rate(1, 0.1, time.time() - 60), Rate(50, 0.1, time.time() + 60)]

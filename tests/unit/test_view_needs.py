@@ -81,6 +81,7 @@ def test_everything_that_can_be_wrong_is_told_the_worst_first() -> None:
         scorer={"state": "failing", "reason": "no model"},
         daemon={"state": "died", "pid": 7},
         problems={"/x (prompts)": "no such file"},
+        frozen="the budget of 2 stops per hour over all runs is spent",
     )
     assert tuple(need["kind"] for need in told["needs_you"]) == KINDS
     assert all(need["why"] and need["command"].startswith("watcher ") for need in told["needs_you"])

@@ -26,6 +26,8 @@ from watcher.nouns import RATES, ActionKind, Command
 
 BEGINS = 1800.0
 """Seconds in which a training has to make a step, so that a command other than a stop is begun: it may validate."""
+READ = 60.0
+"""Seconds in which what a training has logged until its end is read."""
 LONGEST = 7200.0
 """Seconds that what has begun may take: the slowest checkpoint."""
 ANSWERS = 30.0
@@ -196,7 +198,7 @@ def _lowered(command: Command, world: World, identity: LaunchIdentity, said: Sai
         return to(command, "failed", world, f"the ranks changed their rates differently: {said.differs}")
     seen = command.progress.get("applied_at", world.now)
     logged = hooked.logged(world.ask.rates(), said)
-    if logged.waits and world.now - seen < LOGS:
+    if logged.waits and world.now - seen < (LOGS if identity.has_trainer() else READ):
         words = f"{hooked.change(said)}; the trainer has not logged it yet"
         progress = {**command.progress, "applied_at": seen}
         return command if command.proof == words else replace(command, proof=words, progress=progress)

@@ -184,7 +184,8 @@ def logged(rates: Sequence[Rate], said_of_it: Said) -> Logged:
 
     A rate shows the change when it is nearer to the new one than to the old one, by their ratio.
     """
-    at, details = float(said_of_it.acks[0]["at"]), said_of_it.details
+    details = said_of_it.details
+    at = float(details.get("changed_at", said_of_it.acks[0]["at"]))
     before = [rate for rate in rates if rate.at <= at and rate.value > 0]
     after = [rate for rate in rates if rate.at > at and rate.value > 0]
     if not before and not after:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import Any
 
 from . import agreement, frameworks, protocol, refusals, schedulers
@@ -88,7 +89,7 @@ class Obeying:
     def _scale_lr(self, order: Order, optimizer: Any) -> None:
         self.steering = Steering(order, self.optimizers(), optimizer, self.factor, self.files.record)
         self.factor, self.made = self.steering.factor, schedulers.count
-        order.details.update(changed_after_step=self.step)
+        order.details.update(changed_after_step=self.step, changed_at=time.time())
         self._say(order, "prepared")
 
     _set_lr = _scale_lr

@@ -99,7 +99,8 @@ def _lowered(seen: Seen) -> Check:
     kept = action.get("kind") == "scale_lr" and action.get("state") == "verified" and is_tenth
     if not kept or seen.endings.get(HASTY) != 0 or not told:
         return Check(False, f"hasty's rate was not lowered: {action or 'no action was taken'}, it logs {after:g}")
-    step = min(step for step, rate in rates.items() if rate == after)
+    last = max(step for step, rate in rates.items() if rate == before)
+    step = min(step for step in rates if step > last)
     said = f"hasty's learning rate was lowered while it ran, from {before:g} to {after:g}"
     return Check(True, f"{said}, which it logs from step {step} on: {action['proof']} {_beside_twin(seen)}")
 

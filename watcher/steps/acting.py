@@ -129,6 +129,8 @@ class Acting:
     def _keep(self, command: Command, run: Run, now: float) -> None:
         with self._store.change("action") as db:
             actions.keep(db, command)
+            if "freezes" in command.progress and freezing.frozen(db) is None:
+                self._routes.post(db, freezing.freeze(db, command.progress["freezes"], now), now)
             if command.state in FINAL:
                 self._routes.post(db, outcome(run, command), now)
                 runs.add_event(db, run.id, f"{command.kind} {command.state}", command.proof, now)
@@ -214,14 +216,9 @@ class Acting:
         why = f"the budget of {limit} stops per hour over all runs is spent (limits.stops_per_hour)"
         progress = {**command.progress, "withdrawn": True}
         if limit:  # where none is allowed, one that is wanted is no sign of anything
-            self._freeze(why, now)
+            progress["freezes"] = why
             why = f"{why}; {freezing.WAY_OUT}"
         return replace(command, state="refused", proof=why, progress=progress, changed_at=now)
-
-    def _freeze(self, why: str, now: float) -> None:
-        with self._store.change("freeze") as db:
-            if freezing.frozen(db) is None:
-                self._routes.post(db, freezing.freeze(db, why, now), now)
 
 
 def _output(run: Run, known: Mapping[str, Run]) -> Output:

@@ -18,7 +18,20 @@ INTERVALS = 4.0
 """So many times the usual time between its evaluations a run may be silent."""
 LONGEST = 240
 """Characters of a reason; `watcher show` has all of it."""
-KINDS = ("stop", "firing", "target", "scorer", "daemon", "place", "unprotected", "lag", "unscored", "silent", "held")
+KINDS = (
+    "stop",
+    "firing",
+    "frozen",
+    "target",
+    "scorer",
+    "daemon",
+    "place",
+    "unprotected",
+    "lag",
+    "unscored",
+    "silent",
+    "held",
+)
 """What can be wrong, the worst first."""
 _SEVERITIES = ("critical", "warning", "info")
 _DAEMON = {
@@ -89,6 +102,8 @@ def _short(text: str) -> str:
 
 
 def _of_watcher(found: Mapping[str, Any]) -> Iterator[_Need]:
+    if found.get("frozen"):
+        yield _Need("frozen", "", f"FROZEN, rules only observe: {found['frozen']}", "watcher release --all")
     for target in found["targets"]:
         if target["state"] in ("failing", "disabled"):
             waiting = f", {counted(target['pending'], 'notice')} waiting" if target["pending"] else ""
@@ -140,10 +155,12 @@ def _of_run(run: Run, called: str) -> Iterator[_Need]:
 
 
 def _stop(run: Run, action: Mapping[str, Any], show: str) -> Iterator[_Need]:
-    """Tell of a stop that was wanted and is not done, for as long as its rule fires."""
+    """Tell of what was wanted and is not done, for as long as its rule fires."""
     ended = action.get("state") in ("failed", "refused") and action.get("mode") != "observe"
     if ended and (not action["rule"] or action["rule"] in {rule["name"] for rule in _fires(run)}):
-        words = "could NOT be stopped" if action["state"] == "failed" else "was not stopped"
+        did = {"stop": "be stopped", "checkpoint": "be told to save"}.get(action["kind"], "get a lower learning rate")
+        words = f"could NOT {did}" if action["state"] == "failed" else f"did not {did}"
+        words = "was not stopped" if words == "did not be stopped" else words
         yield _Need("stop", run["name"], f"{words}: {action['proof']}", show, action["state"] != "failed")
 
 

@@ -69,13 +69,14 @@ def _everything(store: Readable, now: float, only: str | None) -> dict[str, Any]
             "scorer": of_scorer(facts, waiting.values(), now),
             "trackers": _trackers(facts),
             "problems": facts.get("problems", {}),
+            "frozen": (facts.get("frozen") or {}).get("why"),
         }
 
 
 def _nothing(only: str | None) -> dict[str, Any]:
     if only is not None:
         find((), only)  # raises: nothing is known
-    told = {"daemon": daemon({}), "scorer": {}, "trackers": [], "problems": {}}
+    told = {"daemon": daemon({}), "scorer": {}, "trackers": [], "problems": {}, "frozen": None}
     return {"schema_version": SCHEMA_VERSION, "runs": [], "targets": [], **told}
 
 
