@@ -76,7 +76,7 @@ def _everything(store: Readable, now: float, only: str | None) -> dict[str, Any]
 def _nothing(only: str | None) -> dict[str, Any]:
     if only is not None:
         find((), only)  # raises: nothing is known
-    told = {"daemon": daemon({}), "scorer": {}, "trackers": [], "problems": {}, "frozen": None}
+    told: dict[str, Any] = {"daemon": daemon({}), "scorer": {}, "trackers": [], "problems": {}, "frozen": None}
     return {"schema_version": SCHEMA_VERSION, "runs": [], "targets": [], **told}
 
 
