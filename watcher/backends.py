@@ -5,25 +5,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from watcher.act import Backend, ExecBackend, ProcessBackend
+from watcher.act import Backend, ExecBackend, NativeBackend, ProcessBackend
 from watcher.config import WatchedRun
 from watcher.discover import FoundRun
 
 
 def controls(found: FoundRun | None, state: Path | None) -> Sequence[Backend]:
-    """Give a run's own `control:`, else the launch by `watcher exec` if there is one, then its processes.
+    """Give a run's own `control:`, else the launch by `watcher exec`, the trainer's own way, then its processes.
 
     `state` is the state folder, in which a control folder may lie.
     """
     settings = found.settings if found else None
     chosen = settings.control if isinstance(settings, WatchedRun) else ()
-    return [_for(found, one, state) for one in chosen or (ExecBackend(), ProcessBackend())]
+    return [_for(found, one, state) for one in chosen or (ExecBackend(), NativeBackend(), ProcessBackend())]
 
 
 def _for(found: FoundRun | None, backend: Backend, state: Path | None) -> Backend:
     """Give a backend with what only its run and the state folder tell."""
     if isinstance(backend, ExecBackend):
         return backend.with_state(state)
+    if isinstance(backend, NativeBackend):
+        return backend.of(found.layout.name if found and found.layout else "")
     if isinstance(backend, ProcessBackend) and backend.interrupt is None:
         saves = found is not None and found.layout is not None and found.layout.saves_on_interrupt
         return backend.model_copy(update={"interrupt": saves})

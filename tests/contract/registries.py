@@ -31,6 +31,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "systemd": {"unit": "flux-train.service"},
     "slurm": {"job": 1234},
     "exec": {},
+    "native": {},
     "command": {"stop": ["/usr/local/bin/stop-it"]},
 }
 CONDITION_SETTINGS: dict[str, dict[str, Any]] = {

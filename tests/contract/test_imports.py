@@ -41,7 +41,7 @@ MAY_USE: dict[str, set[str]] = {
     "view": {"config", "library", "pictures", "places"} | ROOMS | BASE,
     "setup": {"config", "places", "steps", "view"} | ROOMS | BASE,
     "rehearse": {"config", "places", "steps", "view"} | ROOMS | BASE,
-    "byhand": {"backends", "config", "places", "steps", "view"} | ROOMS | BASE,
+    "byhand": {"backends", "config", "control", "places", "steps", "view"} | ROOMS | BASE,
     "demo": BASE,
     "doctor": {"backends", "config", "places", "steps", "view"} | ROOMS | BASE,
     "control": set(),

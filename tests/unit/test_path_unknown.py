@@ -31,7 +31,7 @@ def test_what_was_ordered_waits_until_a_new_daemon_knows_the_polled_run_again(tm
         with world.store.change("order") as db:
             (run,) = runs.all_runs(db)
             args = {"save": "required", "wait": 3600.0, "grace": 60.0, "kill": False}
-            actions.plan(db, ordered(run, args, world.now, world.now), None)
+            actions.plan(db, ordered(run, "stop", args, world.now, world.now), None)
         world.poll(2)
         assert [state for state, _ in world.actions()] == ["saving"]
         world.restart()

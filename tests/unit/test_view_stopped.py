@@ -19,7 +19,7 @@ def test_a_run_that_was_stopped_is_not_unprotected_until_it_writes_again(tmp_pat
     assert shown(world)["unprotected"]
     with world.store.change("stop") as db:
         (run,) = runs.all_runs(db)
-        stop = ordered(run, {}, world.now, world.now)
+        stop = ordered(run, "stop", {}, world.now, world.now)
         actions.plan(db, replace(stop, state="verified"), None)
     assert (shown(world)["unprotected"], shown(world)["stopped"]) == ([], True)
     assert [need["kind"] for need in status(world.store, world.now)["needs_you"] if need["run"]] == []

@@ -22,6 +22,11 @@ class Backend(PlugIn):
         """Whether a trainer that is ended through it saves a checkpoint by itself."""
         return False
 
+    @property
+    def always_saves(self) -> bool:
+        """Whether it can end a run only together with a checkpoint."""
+        return False
+
 
 class ExecBackend(Backend):
     """The hook in a training that was launched by `watcher exec`: it stops, saves and lowers the rate from inside."""
@@ -41,6 +46,30 @@ class ExecBackend(Backend):
         """Give it with the state folder."""
         made = self.model_copy()
         made._state = state
+        return made
+
+
+class NativeBackend(Backend):
+    """The trainer's own way of being asked: diffusion-pipe's files, ai-toolkit's job, SimpleTuner's counters."""
+
+    name: ClassVar[str] = "native"
+
+    _trainer: str = PrivateAttr(default="")
+
+    @property
+    def trainer(self) -> str:
+        """The trainer, by the name of its layout; empty where that is not known."""
+        return self._trainer
+
+    @property
+    def always_saves(self) -> bool:
+        """Whether it can end a run only together with a checkpoint: it can."""
+        return True
+
+    def of(self, trainer: str) -> NativeBackend:
+        """Give it for a trainer."""
+        made = self.model_copy()
+        made._trainer = trainer
         return made
 
 
@@ -125,4 +154,11 @@ class CommandBackend(Backend):
     """How long `stop` may take; then it is killed."""
 
 
-BACKENDS: tuple[type[Backend], ...] = (ExecBackend, ProcessBackend, SystemdBackend, SlurmBackend, CommandBackend)
+BACKENDS: tuple[type[Backend], ...] = (
+    ExecBackend,
+    NativeBackend,
+    ProcessBackend,
+    SystemdBackend,
+    SlurmBackend,
+    CommandBackend,
+)

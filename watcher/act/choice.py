@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
-from watcher.act.backend import Backend, CommandBackend, ExecBackend, ProcessBackend, SlurmBackend, SystemdBackend
+from watcher.act.backend import (
+    Backend,
+    CommandBackend,
+    ExecBackend,
+    NativeBackend,
+    ProcessBackend,
+    SlurmBackend,
+    SystemdBackend,
+)
 from watcher.act.by_command import ByCommand
 from watcher.act.by_hook import ByHook
+from watcher.act.by_native import ByNative
 from watcher.act.by_process import ByProcess
 from watcher.act.by_slurm import BySlurm
 from watcher.act.by_systemd import BySystemd
@@ -22,6 +32,7 @@ from watcher.nouns import ActionKind
 
 WAYS: Mapping[type[Backend], Way] = {
     ExecBackend: ByHook(),
+    NativeBackend: ByNative(),
     ProcessBackend: ByProcess(),
     SystemdBackend: BySystemd(),
     SlurmBackend: BySlurm(),
@@ -74,6 +85,7 @@ def choose(
     evidence_at: float,
     known: Mapping[int, Process] | None = None,
     after: int = -1,
+    args: Mapping[str, Any] = MappingProxyType({}),
 ) -> Choice:
     """Identify a run as an action would if it were ordered now, by the backends behind a place; nothing is touched.
 
@@ -85,6 +97,8 @@ def choose(
     """
     passed: list[tuple[Backend, ActError]] = []
     for place, backend in _able(backends, kind, after):
+        if kind == "stop" and args.get("save") == "no" and backend.always_saves:
+            continue
         try:
             found = WAYS[type(backend)].find(output, backend, evidence_at, known)
         except ActError as error:
@@ -133,8 +147,8 @@ def _able(backends: Sequence[Backend], kind: ActionKind, after: int = -1) -> Ite
 def _together(passed: Sequence[tuple[Backend, ActError]]) -> ActError:
     """Give what all backends said as one error; that a run was not launched under control only where it is all."""
     said = [one for one in passed if not isinstance(one[1], NoLaunchError)] or passed
-    if len(said) == 1:
-        return said[0][1]
+    if len({str(error) for _, error in said}) == 1:
+        return said[-1][1]
     text = "; ".join(f"{backend.name}: {error}" for backend, error in said)
     none = all(isinstance(error, NoProcessError) for _, error in said)
     return NoProcessError(text) if none else ActError(text)

@@ -69,7 +69,9 @@ def _escalated(before: Command, failed: Command, world: World) -> Command:
     """
     place = placed(world.backends, failed.progress.get("backend"))
     try:
-        choice = choose(world.output, world.backends, failed.kind, failed.evidence_at, after=place or 0)
+        choice = choose(
+            world.output, world.backends, failed.kind, failed.evidence_at, after=place or 0, args=failed.args
+        )
     except ActError as error:
         if is_passing(error) and before.state == "acknowledged":
             raise
@@ -96,7 +98,7 @@ def _asked_again(command: Command, world: World, error: UnansweredError) -> Comm
 
 def _plan(command: Command, world: World) -> Command:
     try:
-        choice = choose(world.output, world.backends, command.kind, command.evidence_at)
+        choice = choose(world.output, world.backends, command.kind, command.evidence_at, args=command.args)
     except ActError as error:
         if is_passing(error):
             raise

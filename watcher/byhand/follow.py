@@ -49,7 +49,7 @@ def preview(meant: Meant, kind: ActionKind, args: dict[str, Any], now: float) ->
     if held := meant.veto:
         raise StepError(f"{name} {_NOT[kind]}: {held}; {release} takes the veto back", permanent=True)
     try:
-        choice = act.choose(meant.output, meant.backends, kind, now)
+        choice = act.choose(meant.output, meant.backends, kind, now, args=args)
     except ActError as error:
         raise StepError(f"{name} {_NOT[kind]}: {error}", permanent=True) from error
     identity = choice.identity

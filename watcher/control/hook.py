@@ -36,7 +36,7 @@ class Hook(Obeying):
         self.step, self.stepped_at, self.met = 0, 0.0, 0
         self.factor, self.made = 1.0, 0
         self.adopted = self.inert = self.agreed = False
-        self.known: list[weakref.ref[Any]] = []
+        self.known = []
 
     def before(self, optimizer: Any, *_: Any) -> None:
         """See an optimizer before it steps: what a resume lost is put in before the first step uses it."""
@@ -146,10 +146,6 @@ class Hook(Obeying):
     def _fail(self, error: Exception) -> None:
         self.factor = 1.0
         self.files.note(f"before a step: {error!r}")
-
-    def optimizers(self) -> list[Any]:
-        """Give the optimizers that have stepped, or are about to, and are still there."""
-        return [one for one in (ref() for ref in self.known) if one is not None]
 
     def end(self) -> None:
         """Say the last words before the process ends."""

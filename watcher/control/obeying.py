@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
 from typing import Any
 
 from . import agreement, frameworks, protocol, refusals, schedulers
@@ -38,9 +39,11 @@ class Obeying:
         """The optimizer before whose next step the order is carried out."""
         self.later: frameworks.Way | None = None
 
+    known: list[weakref.ref[Any]]
+
     def optimizers(self) -> list[Any]:
-        """Give the optimizers that step."""
-        raise NotImplementedError
+        """Give the optimizers that have stepped, or are about to, and are still there."""
+        return [one for one in (ref() for ref in self.known) if one is not None]
 
     def take_back(self, number: int) -> bool:
         """Withdraw an order that is not begun; tells whether that succeeded."""

@@ -154,7 +154,8 @@ def checked_url(url: str) -> str:
 
 def shown_text(text: str, secrets: Collection[str]) -> str:
     """Give the beginning of a text on one line; nothing when any of the secrets stands in it."""
-    if any(secret.lower() in unquote(text).lower() for secret in secrets if secret):
+    written = (text.lower(), unquote(text).lower())  # a secret may stand right behind a %
+    if any(secret.lower() in one for secret in secrets if secret for one in written):
         return ""
     line = " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
     return line if len(line) <= 200 else line[:199] + "…"

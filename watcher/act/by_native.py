@@ -1,0 +1,216 @@
+"""Acting through a trainer's own ways of being asked: to save, to end; its processes say that it has ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from watcher.act import processes
+from watcher.act.asking import TRAINERS, Desk, desk
+from watcher.act.backend import NativeBackend, ProcessBackend
+from watcher.act.by_process import ByProcess
+from watcher.act.caller import veto
+from watcher.act.identity import Identity, Member, NoProcessError, confirm, identify, others, own_groups
+from watcher.act.kept import Checkpoint
+from watcher.act.moves import World, also_sent, proved, refused, to, tried, vetoed
+from watcher.act.processes import Process
+from watcher.act.programs import UnansweredError
+from watcher.act.ties import Output
+from watcher.clock import span
+from watcher.errors import ActError
+from watcher.nouns import ActionKind, Command
+
+SAVES = 1800.0
+"""Seconds in which a checkpoint that is asked for has to be there."""
+_PROCESSES = ProcessBackend()
+
+
+@dataclass(frozen=True, slots=True)
+class NativeIdentity:
+    """A run's processes, and where their trainer is asked, frozen."""
+
+    processes: Identity
+    desk: Desk
+
+    @property
+    def named(self) -> str:
+        """Name it for people."""
+        return self.processes.named
+
+    @property
+    def tie(self) -> str:
+        """Say what ties it to the run."""
+        return self.processes.tie
+
+    @property
+    def members(self) -> Sequence[Member]:
+        """Give its processes."""
+        return self.processes.members
+
+    def to_json(self) -> dict[str, Any]:
+        """Give it for the store."""
+        return {"processes": self.processes.to_json(), "desk": self.desk.to_json()}
+
+    @staticmethod
+    def from_json(value: Mapping[str, Any]) -> NativeIdentity:
+        """Read it from the store."""
+        return NativeIdentity(Identity.from_json(value["processes"]), Desk(**value["desk"]))
+
+
+class ByNative:
+    """The way of `native`. That it asks is stored before it does: a daemon that is killed in between asks no more."""
+
+    def can(self, backend: NativeBackend, kind: ActionKind) -> bool:
+        """Tell whether it can do an action: save, and stop, of trainers that can be asked."""
+        return backend.trainer in TRAINERS and kind in ("stop", "checkpoint")
+
+    def find(
+        self, output: Output, backend: NativeBackend, evidence_at: float, known: Mapping[int, Process] | None = None
+    ) -> NativeIdentity:
+        """Find the processes of a run, and where they are asked."""
+        found = identify(output, _PROCESSES, evidence_at, known=known)
+        return NativeIdentity(found, desk(backend.trainer, output, [member.pid for member in found.members]))
+
+    def deed(self, backend: NativeBackend, kind: ActionKind, args: Mapping[str, Any]) -> str:  # noqa: ARG002
+        """Say what the trainer is asked for."""
+        return f"{backend.trainer} is asked to save{' and to end' if kind == 'stop' else ''}, by its own way"
+
+    def is_gone(self, command: Command, world: World) -> bool:  # noqa: ARG002 - as of every way
+        """Tell whether all processes that were identified have ended."""
+        return not NativeIdentity.from_json(command.identity).processes.living(processes.everything())
+
+    def begin(self, command: Command, world: World, noted: Mapping[str, Any]) -> Command:
+        """Look once more who it is."""
+        stored, known = NativeIdentity.from_json(command.identity), processes.everything()
+        try:
+            found = confirm(stored.processes, world.output, _PROCESSES, known)
+        except NoProcessError:
+            return to(command, "cancelled", world, "the run had ended by itself before anything was done")
+        except ActError as error:
+            return refused(command, world, error)
+        groups = own_groups(found, known)
+        progress = {**command.progress, **noted, "groups": groups}
+        return to(command, "attempting", world, "", replace(stored, processes=found), progress)
+
+    def attempt(self, command: Command, world: World) -> Command:
+        """Note that it is asked, before it is."""
+        if held := veto(world.output, world.ask):
+            return vetoed(command, world, held)
+        return to(command, "acknowledged", world, "", None, {**command.progress, "began": world.now})
+
+    def verify(self, command: Command, world: World) -> Command:
+        """Ask where that is still to be done, wait for the checkpoint, then for the end."""
+        if command.progress.get("phase") == "signals":
+            return _by_signals(command, world, ByProcess().verify)
+        stored = NativeIdentity.from_json(command.identity)
+        if "at" not in command.progress:
+            return _ask(command, world, stored.desk)
+        if not stored.processes.living(processes.everything()):
+            return _ended(command, world, stored)
+        saved = _new(command, world)
+        if saved is None:
+            return _waits(command, world, stored.desk)
+        if command.kind == "checkpoint":
+            progress = {**command.progress, "kept": {"checkpoint": saved[1], "checkpoint_step": saved[0]}}
+            return to(
+                command, "verified", world, f"saved {saved[1]} (step {saved[0]}).{tried(command)}", None, progress
+            )
+        return _end(command, world, stored, saved)
+
+
+def _asked(command: Command, world: World, how: str) -> Command:
+    return to(command, "acknowledged", world, "", None, also_sent(command, how, at=world.now))
+
+
+def _ask(command: Command, world: World, where: Desk) -> Command:
+    """Ask once: where the daemon was restarted in between, it may have been, and its effect is waited for."""
+    and_end = command.kind == "stop" and where.saves_and_ends_at_once
+    if world.now != command.changed_at and "acknowledged unanswered" not in command.progress:
+        return _asked(command, world, "the daemon was restarted right when it asked; it is not asked twice")
+    try:
+        return _asked(command, world, where.save(and_end=and_end))
+    except UnansweredError:
+        raise
+    except (ActError, OSError) as error:
+        return to(command, "failed", world, f"it cannot be asked: {error}")
+
+
+def _new(command: Command, world: World) -> Checkpoint | None:
+    """Give the complete checkpoint that was written since the order; None before there is one."""
+    found = [one for one in world.ask.checkpoints() if one[2] > command.created_at]
+    return found[-1] if found else None
+
+
+def _saved(command: Command, world: World, saved: Checkpoint, also: str) -> Command:
+    progress = {**command.progress, "kept": {"checkpoint": saved[1], "checkpoint_step": saved[0]}}
+    return to(command, "verified", world, f"saved {saved[1]} (step {saved[0]}){also}", None, progress)
+
+
+def _waits(command: Command, world: World, where: Desk) -> Command:
+    """Wait for the checkpoint; what is not taken in time is taken back, so that something else may be tried."""
+    and_end = command.kind == "stop" and where.saves_and_ends_at_once
+    held, patience = veto(world.output, world.ask), command.args.get("wait", SAVES)
+    is_late = world.now - command.progress["at"] >= patience
+    if (held or is_late) and not where.is_taken(and_end=and_end):
+        where.take_back(and_end=and_end)
+        if held:
+            return vetoed(command, world, f"{held}; the request was taken back")
+        return to(command, "failed", world, f"{where.trainer} has not taken the request within {span(patience)}")
+    if is_late:
+        return to(command, "failed", world, f"no new checkpoint within {span(patience)} after it was asked for")
+    words = f"{where.trainer} is to save" if not where.is_taken(and_end=and_end) else f"{where.trainer} saves"
+    return command if command.proof == words else replace(command, proof=words)
+
+
+def _end(command: Command, world: World, stored: NativeIdentity, saved: Checkpoint) -> Command:
+    """End it, now that it has saved: by asking, or by signals where it cannot be asked."""
+    if held := veto(world.output, world.ask):
+        return vetoed(command, world, f"{held}; it has saved {saved[1]}, and goes on")
+    if not stored.desk.ends:
+        return _by_signals(command, world, ByProcess().attempt)
+    since = command.progress.get("ending_at")
+    if since is not None and world.now - since >= command.args["grace"]:
+        late = f"still runs {span(command.args['grace'])} later"
+        return to(command, "failed", world, f"it has saved {saved[1]}, and {late}")
+    if since is not None:
+        return command
+    try:
+        sent = "it ends by itself" if stored.desk.saves_and_ends_at_once else stored.desk.end()
+    except UnansweredError:
+        raise
+    except (ActError, OSError) as error:
+        return to(command, "failed", world, f"it has saved {saved[1]}, but cannot be asked to end: {error}")
+    words = f"it has saved {saved[1]}, and ends"
+    return to(command, "acknowledged", world, words, None, also_sent(command, sent, ending_at=world.now))
+
+
+def _by_signals(command: Command, world: World, do: Callable[[Command, World], Command]) -> Command:
+    """Go on as `process` does, with the processes that were identified."""
+    stored = NativeIdentity.from_json(command.identity)
+    before = replace(command, identity=stored.processes.to_json())
+    inner = do(before, replace(world, backend=_PROCESSES))
+    if inner == before:
+        return command
+    found = replace(stored, processes=Identity.from_json(inner.identity))
+    return replace(inner, identity=found.to_json(), progress={**inner.progress, "phase": "signals"})
+
+
+def _ended(command: Command, world: World, stored: NativeIdentity) -> Command:
+    """See whether all of it is gone, and what it has left behind."""
+    if command.kind == "checkpoint":
+        saved = _new(command, world)
+        if saved is None:
+            return to(command, "cancelled", world, "the training ended before it had saved")
+        progress = {**command.progress, "kept": {"checkpoint": saved[1], "checkpoint_step": saved[0]}}
+        return to(
+            command, "verified", world, f"saved {saved[1]} (step {saved[0]}), and has ended since", None, progress
+        )
+    known = processes.everything()
+    beside = others(stored.processes, command.progress.get("groups", ()), world.output, _PROCESSES, known)
+    if beside:
+        listed = ", ".join(f"{process.pid} ({process.shown[:60]})" for process in beside)
+        gone = "all identified processes are gone, but others run that could be the run"
+        return to(command, "failed", world, f"{gone}: {listed}")
+    pids = ", ".join(str(member.pid) for member in stored.members)
+    return proved(command, world, f"all processes are gone: {pids} ({'; '.join(command.progress['sent'])})", stored)
