@@ -23,6 +23,7 @@ from watcher.steps import protection, routing, trouble
 from watcher.steps.outcome import outcome
 
 PAGE = ROOT / "docs" / "notices.md"
+LR = {"before": [1e-4, None], "after": [5e-5, None], "factor": 0.5, "step": 7, "scalar": {"step": 8, "value": 5e-5}}
 EXAMPLE, SCHEMA = [json.loads(text) for text in blocks(PAGE, "json")]
 RULE = Rule.model_validate(
     {"name": "low-clip", "when": "clip/mean < 0.22", "severity": "critical", "then": {"stop": {"delay": "10m"}}}
@@ -53,6 +54,7 @@ def every_notice() -> list[Notice]:
         protection.cannot_stop(RUN, [RULE], "no process was found", 1),
         protection.can_stop_again(RUN, [RULE], 1),
         *(outcome(RUN, replace(command, state=state)) for state in sorted(FINAL)),  # type: ignore[arg-type]
+        outcome(RUN, replace(command, kind="scale_lr", state="verified", progress={"lr": LR})),
         *(make(delivery, "gone") for make in (trouble.dead_target, trouble.silent_target, trouble.refused)),
     ]
 
