@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -238,3 +239,14 @@ def test_what_is_not_verified_is_refused_with_the_reason(change: str, reason: st
         assert reason in ack["details"]["error"]
         training.go(1)
     assert training.used[-1] == [0.1, 0.02]
+
+
+def test_a_claim_that_fails_once_is_tried_again(tmp_path: Path) -> None:
+    (tmp_path / "control").mkdir(mode=0o700)
+    (tmp_path / "control" / "claims").write_text("in the way")
+    with Trained(tmp_path) as training, ThreadPoolExecutor(1) as pool:
+        stepping = pool.submit(training.go, 1)
+        until(lambda: "begin: " in training.log(), "trouble")
+        (tmp_path / "control" / "claims").unlink()
+        stepping.result()
+        assert training.step_until(training.send("scale_lr", factor=0.5))["state"] == "applied"

@@ -9,6 +9,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -114,3 +115,10 @@ def test_what_is_no_lease_is_nobodys(tmp_path: Path) -> None:
     assert holder(str(tmp_path)) is None
     assert Lease(str(tmp_path), "watcher", None).take() is None
     assert [one.name for one in stored(tmp_path)][-1] == "8.json"
+
+
+def test_where_the_control_folder_is_gone_it_is_not_made_anew(tmp_path: Path) -> None:
+    mine = Lease(str(tmp_path / "gone"), "watcher", None)
+    with pytest.raises(FileNotFoundError):
+        mine.take()
+    assert not (tmp_path / "gone").exists()

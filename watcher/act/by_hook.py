@@ -46,7 +46,10 @@ class ByHook:
         """Take the run's lease or renew it; says who has it instead, empty where it is ours."""
         state = str(world.backend.state) if isinstance(world.backend, ExecBackend) and world.backend.state else None
         key = (identity.control, state)
-        other = self._leases.setdefault(key, Lease(identity.control, "watcher", state)).take()
+        try:
+            other = self._leases.setdefault(key, Lease(identity.control, "watcher", state)).take()
+        except FileNotFoundError:  # the control folder is gone, and with it everybody who could act by it
+            return ""
         return said_of(other) if other else ""
 
     def can(self, backend: ExecBackend, kind: ActionKind) -> bool:  # noqa: ARG002 - as of every way

@@ -39,13 +39,17 @@ class Files(threading.Thread):
         self.seen: set[int] = set()
         self.tries: dict[int, int] = {}
         self.beaten = -BEAT
+        self.failed = ""
         self.rank, self.ranks = 0, 1
         self.voter: agreement.Voter | None = None
         self.proposer: agreement.Proposer | None = None
 
     def run(self) -> None:
         """Work until the process ends; what fails is logged, and the next round tries again."""
-        self._safely(self._begin)
+        for _ in range(TRIES):  # a claim that fails once on a busy file system must not leave the run to nobody
+            if self._safely(self._begin):
+                break
+            time.sleep(POLL)
         self.ready.set()
         while self.ours and not self.done.is_set():
             for work in self._rounds():
@@ -61,11 +65,17 @@ class Files(threading.Thread):
         alone = [self._look, self._expire, self._hand] if self.rank == 0 else []
         return [self._write, *([self.voter.listen] if self.voter else []), *alone, self._write, self._beat]
 
-    def _safely(self, work: Any) -> None:
+    def _safely(self, work: Any) -> bool:
+        """Do a piece of work; tells whether it succeeded. What goes on to fail in the same way is logged once."""
         try:
             work()
         except Exception as error:  # noqa: BLE001 - a failing watcher never hurts the trainer
-            log.say(self.folder, f"{work.__name__.strip('_')}: {error!r}")
+            text = f"{work.__name__.strip('_')}: {error!r}"
+            if text != self.failed:
+                log.say(self.folder, text)
+            self.failed = text
+            return False
+        return True
 
     def _begin(self) -> None:
         unfit = whose.unfit(self.folder, self.launch_id)

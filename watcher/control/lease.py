@@ -36,7 +36,8 @@ class Lease:
         Raises:
             OSError: the folder cannot be written.
         """
-        os.makedirs(os.path.join(self.control, LEASES), mode=0o700, exist_ok=True)
+        with suppress(FileExistsError):
+            os.mkdir(os.path.join(self.control, LEASES), 0o700)
         newest, other = _newest(self.control), holder(self.control)
         if other is not None and self._is_mine(other):
             self.number = newest
