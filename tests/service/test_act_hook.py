@@ -12,10 +12,11 @@ import pytest
 
 from tests.controlled import Launched, until
 from tests.service.trees import Stop, is_living
-from watcher.act import ExecBackend, ProcessBackend, Rate
+from watcher.act import ExecBackend, ProcessBackend, Rate, under_control
 from watcher.act.launched import LaunchIdentity
 from watcher.control import protocol
 from watcher.control.lease import Lease
+from watcher.view.history import controlled
 
 
 @pytest.fixture
@@ -277,3 +278,16 @@ def test_who_has_no_lease_does_nothing(training: Launched) -> None:
     assert act.state == "refused"
     assert "on elsewhere over /elsewhere) acts for it; nothing was done here" in act.proof
     assert not commands(training)
+
+
+def test_a_run_under_control_is_shown_as_such(training: Launched, tmp_path: Path) -> None:
+    found = under_control(training.run)
+    assert found is not None
+    assert (found["launch"], found["state"]) == (training.launch, "claimed")
+    assert controlled(found).startswith(f"under control (launch {training.launch}, step ")
+    assert controlled(found).endswith("learning rate 0.1, 0.02)")
+    assert under_control(tmp_path / "another") is None
+    training.end()
+    ended = under_control(training.run)
+    assert ended is not None
+    assert controlled(ended).startswith("not armed: launch")

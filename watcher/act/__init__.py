@@ -14,7 +14,7 @@ from watcher.act.caller import Caller, Rate, veto
 from watcher.act.choice import CannotError, Choice, choose, unreachable
 from watcher.act.identity import Identity, NoProcessError, identify
 from watcher.act.kept import Checkpoint, Kept, kept
-from watcher.act.launches import Launch, launch_beside, launch_of, launches, launches_in
+from watcher.act.launches import Launch, launch_beside, launch_of, launches, launches_in, under_control
 from watcher.act.machine import lives, step
 from watcher.act.moves import Frozen
 from watcher.act.processes import Process, everything
@@ -56,6 +56,7 @@ __all__ = [
     "launches_in",
     "lives",
     "step",
+    "under_control",
     "unreachable",
     "veto",
     "writers",

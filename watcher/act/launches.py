@@ -117,6 +117,16 @@ def launches_in(state: Path) -> list[Launch]:
     return [launch for place in places if (launch := launch_of(place))]
 
 
+def under_control(run: Path) -> dict[str, Any] | None:
+    """Tell of the launch beside a run's folder: whether it can be reached from inside, and how far its training is."""
+    launch = launch_beside(os.path.realpath(run))
+    if launch is None:
+        return None
+    reach, beat = armed(str(launch.control)), launch.heartbeat() or {}
+    known = {name: beat.get(name) for name in ("step", "learning_rates", "seconds_since_step")}
+    return {"launch": launch.id, "state": reach.state, "reason": reach.reason, **known}
+
+
 def unarmed(output: Output, backend: ExecBackend) -> str:
     """Say why no training of a run can be told anything from inside; empty where one can, or will be once it steps."""
     found = [armed(str(one.control)) for one in launches(output, backend)]

@@ -28,7 +28,7 @@ def show(
 
 def _print(found: dict[str, Any], *, with_images: bool) -> None:
     from watcher.view.baseline import sentence
-    from watcher.view.history import evaluations, images, logged, story
+    from watcher.view.history import controlled, evaluations, images, logged, story
 
     out = console()
     run = found["run"]
@@ -38,6 +38,8 @@ def _print(found: dict[str, Any], *, with_images: bool) -> None:
     say(out, f"baseline: {sentence(run['baseline'])}")
     for line in run["unprotected"]:
         say(out, f"unprotected: {line}")
+    if run["control"]:
+        say(out, f"launched by `watcher exec`: {controlled(run['control'])}")
     if run["hold"]:
         say(out, run["hold"], style="yellow")
     if found["logs"]:

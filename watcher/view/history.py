@@ -122,3 +122,13 @@ def _decision(one: dict[str, Any]) -> str:
 def _action(one: dict[str, Any]) -> str:
     by = one["rule"] or "by hand"
     return f"{clock(one['at'])}  {one['kind']} {one['state']} ({by}): {one['proof'] or one['reason']}"
+
+
+def controlled(found: Mapping[str, Any]) -> str:
+    """Say whether a training can be reached from inside, and how far it was at its last heartbeat."""
+    if found["state"] != "claimed":
+        return f"{found['state']}: {found['reason']}"
+    rates = dict.fromkeys("none" if rate is None else f"{rate:.3g}" for rate in found["learning_rates"] or ())
+    return (
+        f"under control (launch {found['launch']}, step {found['step']} of its hook, learning rate {', '.join(rates)})"
+    )

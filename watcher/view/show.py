@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from watcher.act import under_control
 from watcher.errors import StepError
 from watcher.names import MAIN
 from watcher.nouns import Command, Evaluation, Run, Sample
@@ -41,6 +42,7 @@ def show(store: Store | None, name: str, step: int | None = None) -> dict[str, A
                 "hold": str(holds.of_run(db, run.id) or ""),
                 "baseline": baseline(db, run),
                 "unprotected": unprotected(db, run),
+                "control": under_control(run.path),
             },
             "logs": [_number(one) for one in scalars.newest(db, run.id)],
             "evaluations": [_evaluation(db, evaluation, against) for evaluation in _chosen(db, run, step)],
