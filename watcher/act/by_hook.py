@@ -202,13 +202,13 @@ def _lowered(command: Command, world: World, identity: LaunchIdentity, said: Sai
     seen = command.progress.get("applied_at", world.now)
     logged = hooked.logged(world.ask.rates(), said)
     if logged.waits and world.now - seen < (LOGS if identity.has_trainer() else READ):
-        words = f"{hooked.change(said)}; the trainer has not logged it yet"
+        words = f"{hooked.went(said)}; the trainer has not logged it yet"
         progress = {**command.progress, "applied_at": seen}
         return command if command.proof == words else replace(command, proof=words, progress=progress)
     progress = {**command.progress, "lr": hooked.facts(said, logged), "newest": world.ask.newest()}
     if logged.contradicts:
-        return to(command, "failed", world, f"{hooked.change(said)}, but {logged.words}", None, progress)
-    return to(command, "verified", world, f"{hooked.change(said)}; {logged.words}.{tried(command)}", identity, progress)
+        return to(command, "failed", world, f"{hooked.went(said)}, but {logged.words}", None, progress)
+    return to(command, "verified", world, f"{hooked.went(said)}; {logged.words}.{tried(command)}", identity, progress)
 
 
 _PROOFS: Mapping[ActionKind, Callable[[Command, World, LaunchIdentity, Said], Command]] = {

@@ -159,7 +159,7 @@ def is_at_least(command: Command, said_of_it: Said) -> bool:
     return command.kind == "scale_lr" and said_of_it.state == "refused" and protocol.AT_LEAST in said_of_it.error
 
 
-def change(said_of_it: Said) -> str:
+def went(said_of_it: Said) -> str:
     """Say from which rates to which they went, and when."""
     details = said_of_it.details
     before, after = _rates(details["lr_before"]), _rates(details["lr_after"])
