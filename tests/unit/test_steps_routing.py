@@ -235,3 +235,11 @@ def _again(sample: Sample) -> Sample:
     return Sample(
         sample.run_id, 100, sample.key, 1, sample.path, 1, 0.0, "0", prompt=sample.prompt, state="scored", id=99
     )
+
+
+def test_who_reads_of_a_stop_is_told_how_to_start_it_again_where_that_is_known() -> None:
+    told = outcome(RUN, replace(stop("verified"), progress={"backend": [0, "exec"]}))
+    assert "To start it again: `watcher resume flux`." in told.text
+    assert told.facts["resume"] == "watcher resume flux"
+    for other in (stop("verified"), replace(stop("failed"), progress={"backend": [0, "exec"]})):
+        assert "resume" not in outcome(RUN, other).facts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
@@ -37,11 +38,12 @@ _SEVERITY: Mapping[str, Severity] = {"failed": "critical", "refused": "critical"
 
 def outcome(run: Run, command: Command) -> Notice:
     """Say how an action ended, with its proof; to all who were told that it would be tried."""
+    also = f"{_again(run, command)}{_next_time(run, command)}"
     return Notice(
         key=f"{run.id}:action:{command.id}:{command.state}",
         severity=_severity(command),
         title=f"{run.name} {_words(command)}",
-        text=f"{sentence(command.proof)} Reason: {sentence(command.reason)}{_next_time(run, command)}",
+        text=f"{sentence(command.proof)} Reason: {sentence(command.reason)}{also}",
         run=run.name,
         rule=command.rule,
         kind="action",
@@ -55,6 +57,7 @@ def outcome(run: Run, command: Command) -> Notice:
             **(hold_facts(run) if command.state in ("failed", "refused") else {}),
             **command.progress.get("kept", {}),
             **_rates(command),
+            **({"resume": resume} if (resume := _resume(run, command)) else {}),
         },
     )
 
@@ -86,6 +89,18 @@ def _rates(command: Command) -> dict[str, Any]:
     if not change:
         return {}
     return {f"lr_{name}": change[name] for name in ("before", "after", "factor", "step", "scalar")}
+
+
+def _resume(run: Run, command: Command) -> str:
+    """Give the command that starts a stopped run again; empty where it is not recorded how it was started."""
+    through = command.progress.get("backend", [0, ""])[1]
+    is_known = command.kind == "stop" and command.state == "verified" and through == "exec"
+    return f"watcher resume {shlex.quote(run.name)}" if is_known else ""
+
+
+def _again(run: Run, command: Command) -> str:
+    resume = _resume(run, command)
+    return f" To start it again: `{resume}`." if resume else ""
 
 
 def _next_time(run: Run, command: Command) -> str:
