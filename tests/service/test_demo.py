@@ -90,9 +90,11 @@ def test_even_a_killed_demo_leaves_no_process_behind(
     demo: tuple[subprocess.Popen[bytes], list[psutil.Process]],
 ) -> None:
     process, started = demo
+    wait_until(lambda: any(one.children() and "exec" in one.cmdline() for one in started))
+    everything = [*started, *(child for one in started for child in one.children(recursive=True))]
     process.kill()
     process.wait(PATIENCE)
-    wait_until(lambda: not any(_lives(one) for one in started))
+    wait_until(lambda: not any(_lives(one) for one in everything))
 
 
 def _lives(process: psutil.Process) -> bool:

@@ -24,6 +24,10 @@ TOO_HIGH = 0.015
 KINDS = {HEALTHY: (), HOPELESS: ("--shuffle-captions",), HASTY: ("--learning-rate", str(TOO_HIGH), "--constant")}
 STEPS = 2400
 HASTY_STEPS = 1800
+DIES_TOO = """import ctypes, os, signal, sys
+ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+os.execv(sys.argv[1], sys.argv[1:])"""
+"""Becomes the program given, which the kernel kills when `watcher exec` dies, as that dies with the demo."""
 PAUSE = 0.008
 """Seconds that a trainer rests after each step: one on a GPU leaves much of the CPU idle too."""
 
@@ -50,7 +54,8 @@ class Stage:
         own = [*program, "--steps", str(steps), "--seed", str(seed), "--pause", str(PAUSE), *KINDS[kind]]
         if kind != HASTY:
             return own
-        return ["-m", "watcher", "exec", "--run", str(self.output(kind)), "--", sys.executable, *own]
+        python = [sys.executable, "-c", DIES_TOO, sys.executable]
+        return ["-m", "watcher", "exec", "--run", str(self.output(kind)), "--", *python, *own]
 
 
 def prepare(folder: Path, url: str) -> Stage:
