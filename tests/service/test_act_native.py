@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -126,7 +128,7 @@ def native(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Native]:
 def test_it_is_asked_for_a_checkpoint_once_and_that_is_waited_for(native: Native) -> None:
     act = native.act("checkpoint")
     act.go("acknowledged")
-    act.step()
+    act.step(), act.step()
     until(lambda: len(native.asked()) == 1, "the request")
     act.step(60)
     assert act.state == "acknowledged"
@@ -140,7 +142,7 @@ def test_it_is_asked_for_a_checkpoint_once_and_that_is_waited_for(native: Native
 def test_it_saves_and_ends_and_that_is_proved(native: Native) -> None:
     act = native.act("stop", save="required", wait=3600.0)
     act.go("acknowledged")
-    act.step()
+    act.step(), act.step()
     until(lambda: len(native.asked()) >= 1, "the request")
     native.saves(act)
     act.until("verified")
@@ -154,7 +156,7 @@ def test_it_saves_and_ends_and_that_is_proved(native: Native) -> None:
 def test_what_must_have_a_checkpoint_does_not_end_without_one(native: Native) -> None:
     act = native.act("stop", save="required", wait=60.0)
     act.go("acknowledged")
-    act.step()
+    act.step(), act.step()
     until(lambda: len(native.asked()) >= 1, "the request")
     if native.trainer == "diffusion-pipe":
         return  # it saves and ends in one
@@ -166,6 +168,7 @@ def test_what_must_have_a_checkpoint_does_not_end_without_one(native: Native) ->
 def test_a_daemon_killed_while_it_asked_does_not_ask_twice(native: Native) -> None:
     act = native.act("checkpoint")
     act.go("acknowledged")
+    act.step()
     act.peek()
     until(lambda: native.asked() == ["save"], "the request")
     act.step(1)
@@ -189,7 +192,7 @@ def test_hold_keeps_what_has_saved_from_ending(native: Native) -> None:
         return  # it saves and ends in one
     act = native.act("stop", save="wait", wait=3600.0)
     act.go("acknowledged")
-    act.step()
+    act.step(), act.step()
     until(lambda: native.asked() == ["save"], "the request")
     native.saves(act)
     (native.trees.run / "HOLD").touch()
@@ -211,7 +214,7 @@ def test_what_a_trainer_does_not_take_is_taken_back_before_it_is_signalled(tmp_p
         native.start(DEAF="1")
         act = native.act("stop", ProcessBackend(), save="wait", wait=60.0)
         act.go("acknowledged")
-        act.step()
+        act.step(), act.step()
         assert (trees.run / "save_quit").exists()
         assert act.step(61) == "rechecked"
         assert not (trees.run / "save_quit").exists()
@@ -268,11 +271,11 @@ def test_a_locked_database_is_tried_again(tmp_path: Path) -> None:
         act.go("acknowledged")
         trees_lock = sqlite3.connect(native.database, isolation_level=None, timeout=30)
         trees_lock.execute("BEGIN IMMEDIATE")
-        act.step()
+        act.step(), act.step()
         assert "asked again" in act.proof
         trees_lock.execute("ROLLBACK")
         trees_lock.close()
-        until(lambda: (act.step(), native.asked() == ["save"])[-1], "the request")
+        until(lambda: (act.step(0.1), act.step(), native.asked() == ["save"])[-1], "the request")
         native.saves(act)
         assert act.step() == "verified"
 
@@ -284,5 +287,70 @@ def test_other_counters_stay_as_they_are(tmp_path: Path) -> None:
         native.counters.write_text(json.dumps({"manual_validation": 4, "manual_checkpoint": 2}))
         act = native.act("checkpoint")
         act.go("acknowledged")
-        act.step()
+        act.step(), act.step()
         assert json.loads(native.counters.read_text()) == {"manual_validation": 4, "manual_checkpoint": 3}
+
+
+def test_what_a_training_that_died_did_not_take_does_not_meet_its_relaunch(tmp_path: Path) -> None:
+    with Trees(tmp_path) as trees:
+        native = Native(trees, "diffusion-pipe")
+        native.start(DEAF="1")
+        act = native.act("stop", save="wait", wait=3600.0)
+        act.go("acknowledged")
+        act.step(), act.step()
+        assert (trees.run / "save_quit").exists()
+        os.kill(trees.pid("trainer"), signal.SIGKILL)
+        act.until("verified")
+        assert not (trees.run / "save_quit").exists()
+
+
+def test_a_stop_that_must_have_a_checkpoint_is_not_verified_without_one(tmp_path: Path) -> None:
+    with Trees(tmp_path) as trees:
+        native = Native(trees, "diffusion-pipe")
+        native.start()
+        act = native.act("stop", save="required", wait=3600.0)
+        act.go("acknowledged")
+        act.step(), act.step()
+        act.until("failed")
+        assert "no new checkpoint was written before" in act.proof
+
+
+@pytest.mark.parametrize("text", ["[]", "3", "null", '"x"', "{", '{"manual_checkpoint": "x"}'])
+def test_counters_that_are_none_are_left_alone(tmp_path: Path, text: str) -> None:
+    with Trees(tmp_path) as trees:
+        native = Native(trees, "simpletuner")
+        native.start()
+        act = native.act("checkpoint")
+        act.go("acknowledged")
+        native.counters.write_text(text)
+        act.step(), act.step()
+        assert act.state == "failed"
+        assert "holds no counters" in act.proof
+        assert native.counters.read_text() == text
+
+
+def test_what_is_no_database_is_named(tmp_path: Path) -> None:
+    with Trees(tmp_path) as trees:
+        native = Native(trees, "ai-toolkit")
+        native.database.write_text("no database at all, but long enough to be read as one" * 50)
+        trees.train("up('trainer'); rest()", environment={"AITK_JOB_ID": "7"}, cwd=trees.folder)
+        trees.pid("trainer")
+        act = native.act("checkpoint")
+        assert act.step() == "failed"
+        assert "is no database of ai-toolkit" in act.proof
+
+
+def test_hold_is_asked_for_again_once_a_lock_is_gone(tmp_path: Path) -> None:
+    with Trees(tmp_path) as trees:
+        native = Native(trees, "ai-toolkit")
+        native.start()
+        act = native.act("checkpoint")
+        act.go("acknowledged")
+        lock = sqlite3.connect(native.database, isolation_level=None, timeout=30)
+        lock.execute("BEGIN IMMEDIATE")
+        act.step(), act.step()
+        (trees.run / "HOLD").touch()
+        lock.execute("ROLLBACK")
+        lock.close()
+        assert act.step(1) == "cancelled"
+        assert native.asked() == []

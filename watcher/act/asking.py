@@ -113,26 +113,42 @@ def _ai_toolkit(_output: Output, environments: Sequence[Mapping[str, str]], pids
     jobs = {one[AITK_JOB] for one in environments if one.get(AITK_JOB)}
     if len(jobs) != 1:
         raise NotAskableError("it is no job of ai-toolkit's user interface (AITK_JOB_ID is not set), and polls nothing")
-    places = [Path(os.readlink(processes.PROC / str(pid) / "cwd")) / AITK_DATABASE for pid in pids]
+    places = [_cwd(pid) / AITK_DATABASE for pid in pids]
     there = next((place for place in places if place.is_file()), None)
     if there is None:
         raise NotAskableError(f"{AITK_DATABASE} is not in the working folder of its processes")
     found = Desk("ai-toolkit", str(there), jobs.pop())
-    status = _job(found)["status"]
+    try:
+        status = _job(found)["status"]
+    except UnansweredError as error:  # to look at it costs no stop: what comes next may do it
+        raise NotAskableError(str(error)) from error
     if status not in ("running", "queued"):
         raise NotAskableError(f"its job in {there} is `{status}`, not running")
     return found
 
 
-def _simpletuner(_output: Output, environments: Sequence[Mapping[str, str]], _pids: Sequence[int]) -> Desk:
+def _simpletuner(_output: Output, environments: Sequence[Mapping[str, str]], pids: Sequence[int]) -> Desk:
     """The file has to be named before the launch, and to be there (SimpleTuner 3.2.1 and newer)."""
-    named = {one[COUNTERS] for one in environments if one.get(COUNTERS)}
+    named = {_cwd(pid) / one[COUNTERS] for one, pid in zip(environments, pids, strict=True) if one.get(COUNTERS)}
     if len(named) != 1:
         raise NotAskableError(f"it was started without {COUNTERS}, and cannot be asked for a checkpoint")
-    place = Path(named.pop())
+    place = Path(os.path.realpath(named.pop()))
     if not place.is_file():
         raise NotAskableError(f"{place} is not there, which {COUNTERS} names")
     return Desk("simpletuner", str(place))
+
+
+def _cwd(pid: int) -> Path:
+    """Give a process's working folder.
+
+    Raises:
+        NotAskableError: it has ended, or is another user's.
+
+    """
+    try:
+        return Path(os.readlink(processes.PROC / str(pid) / "cwd"))
+    except OSError as error:
+        raise NotAskableError(f"the working folder of process {pid} cannot be seen: {error}") from error
 
 
 _DESKS: Mapping[str, Callable[[Output, Sequence[Mapping[str, str]], Sequence[int]], Desk]] = {
@@ -154,10 +170,11 @@ def _count_up(place: Path) -> str:
     try:
         known = json.loads(place.read_text() or "{}")
         known["manual_checkpoint"] = int(known.get("manual_checkpoint", 0)) + 1
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, AttributeError) as error:  # no object, or no number in it
         raise ActError(f"{place} holds no counters: {error}") from error
     beside = place.with_name(f".{place.name}.watcher")
     beside.write_text(json.dumps(known))
+    beside.chmod(place.stat().st_mode & 0o777)
     beside.replace(place)
     return f"raised manual_checkpoint in {place} to {known['manual_checkpoint']}"
 
@@ -176,6 +193,8 @@ def _database(place: str) -> Iterator[sqlite3.Connection]:
             yield database
     except sqlite3.OperationalError as error:
         raise UnansweredError(f"{place}: {error}") from error
+    except sqlite3.DatabaseError as error:
+        raise NotAskableError(f"{place} is no database of ai-toolkit: {error}") from error
 
 
 def _job(found: Desk) -> Mapping[str, Any]:

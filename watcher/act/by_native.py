@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,10 +18,13 @@ from watcher.act.moves import World, also_sent, proved, refused, to, tried, veto
 from watcher.act.processes import Process
 from watcher.act.programs import UnansweredError
 from watcher.act.ties import Output
+from watcher.act.unsaved import writing
 from watcher.clock import span
 from watcher.errors import ActError
 from watcher.nouns import ActionKind, Command
 
+LOCKED = 120.0
+"""Seconds in which a database that is locked is tried again."""
 SAVES = 1800.0
 """Seconds in which a checkpoint that is asked for has to be there."""
 _PROCESSES = ProcessBackend()
@@ -110,7 +114,7 @@ class ByNative:
             return _ended(command, world, stored)
         saved = _new(command, world)
         if saved is None:
-            return _waits(command, world, stored.desk)
+            return _waits(command, world, stored)
         if command.kind == "checkpoint":
             progress = {**command.progress, "kept": {"checkpoint": saved[1], "checkpoint_step": saved[0]}}
             return to(
@@ -125,15 +129,26 @@ def _asked(command: Command, world: World, how: str) -> Command:
 
 def _ask(command: Command, world: World, where: Desk) -> Command:
     """Ask once: where the daemon was restarted in between, it may have been, and its effect is waited for."""
-    and_end = command.kind == "stop" and where.saves_and_ends_at_once
-    if world.now != command.changed_at and "acknowledged unanswered" not in command.progress:
+    trying = command.progress.get("trying")
+    if trying is None or trying == command.progress.get("locked"):  # so far it was surely not asked
+        if held := veto(world.output, world.ask):
+            return vetoed(command, world, held)
+        return to(command, "acknowledged", world, command.proof, None, {**command.progress, "trying": world.now})
+    if trying != world.now:
         return _asked(command, world, "the daemon was restarted right when it asked; it is not asked twice")
     try:
-        return _asked(command, world, where.save(and_end=and_end))
-    except UnansweredError:
-        raise
+        return _asked(command, world, where.save(and_end=_and_end(command, where)))
+    except UnansweredError as error:
+        if world.now - command.progress["began"] >= LOCKED:
+            return to(command, "failed", world, f"it cannot be asked: {error}")
+        progress = {**command.progress, "locked": trying}
+        return to(command, "acknowledged", world, f"{error}; it is asked again", None, progress)
     except (ActError, OSError) as error:
         return to(command, "failed", world, f"it cannot be asked: {error}")
+
+
+def _and_end(command: Command, where: Desk) -> bool:
+    return command.kind == "stop" and where.saves_and_ends_at_once
 
 
 def _new(command: Command, world: World) -> Checkpoint | None:
@@ -147,9 +162,10 @@ def _saved(command: Command, world: World, saved: Checkpoint, also: str) -> Comm
     return to(command, "verified", world, f"saved {saved[1]} (step {saved[0]}){also}", None, progress)
 
 
-def _waits(command: Command, world: World, where: Desk) -> Command:
+def _waits(command: Command, world: World, stored: NativeIdentity) -> Command:
     """Wait for the checkpoint; what is not taken in time is taken back, so that something else may be tried."""
-    and_end = command.kind == "stop" and where.saves_and_ends_at_once
+    where = stored.desk
+    and_end = _and_end(command, where)
     held, patience = veto(world.output, world.ask), command.args.get("wait", SAVES)
     is_late = world.now - command.progress["at"] >= patience
     if (held or is_late) and not where.is_taken(and_end=and_end):
@@ -157,6 +173,9 @@ def _waits(command: Command, world: World, where: Desk) -> Command:
         if held:
             return vetoed(command, world, f"{held}; the request was taken back")
         return to(command, "failed", world, f"{where.trainer} has not taken the request within {span(patience)}")
+    if is_late and (file := writing(world.output, stored.processes.living(processes.everything()))):
+        words = f"{file} is being written, which is waited for"
+        return command if command.proof == words else replace(command, proof=words)
     if is_late:
         return to(command, "failed", world, f"no new checkpoint within {span(patience)} after it was asked for")
     words = f"{where.trainer} is to save" if not where.is_taken(and_end=and_end) else f"{where.trainer} saves"
@@ -197,7 +216,10 @@ def _by_signals(command: Command, world: World, do: Callable[[Command, World], C
 
 
 def _ended(command: Command, world: World, stored: NativeIdentity) -> Command:
-    """See whether all of it is gone, and what it has left behind."""
+    """See whether all of it is gone, and what it has left; what it did not take must not meet a relaunch."""
+    with suppress(ActError, OSError):
+        if not stored.desk.is_taken(and_end=_and_end(command, stored.desk)):
+            stored.desk.take_back(and_end=_and_end(command, stored.desk))
     if command.kind == "checkpoint":
         saved = _new(command, world)
         if saved is None:
@@ -213,4 +235,6 @@ def _ended(command: Command, world: World, stored: NativeIdentity) -> Command:
         gone = "all identified processes are gone, but others run that could be the run"
         return to(command, "failed", world, f"{gone}: {listed}")
     pids = ", ".join(str(member.pid) for member in stored.members)
+    if command.args["save"] == "required" and _new(command, world) is None:
+        return to(command, "failed", world, f"all processes are gone: {pids}; but no new checkpoint was written before")
     return proved(command, world, f"all processes are gone: {pids} ({'; '.join(command.progress['sent'])})", stored)
