@@ -71,14 +71,18 @@ class Clerk:
             except subprocess.TimeoutExpired:
                 self._kill(self._process)
             self._process = None
-            shutil.rmtree(self._batch, ignore_errors=True)
+        self._clear_up()
         self._waiting.clear()
         self._given.clear()
 
+    def _clear_up(self) -> None:
+        """Remove the batches that are over, also those of a daemon that was killed."""
+        for left in self._folder.glob(BATCH + "*"):
+            shutil.rmtree(left, ignore_errors=True)
+
     def _start(self) -> None:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for left in self._folder.glob(BATCH + "*"):  # by a daemon that was killed
-            shutil.rmtree(left, ignore_errors=True)
+        self._clear_up()
         self._batch = Path(tempfile.mkdtemp(prefix=BATCH, dir=self._folder))
         jobs = sorted(self._waiting.values(), key=lambda job: job.place in self._troubled)
         write_jobs(self._batch, jobs)
