@@ -48,7 +48,7 @@ class Output(World):
         """Log a validation and the scalars after it, and let it be seen."""
         self.now += 60
         self.append(self.picture(step, cosine, tiles), step)
-        self.append(Summary.Value(tag="loss", simple_value=0.1), step)
+        self.append(Summary.Value(tag="loss", simple_value=0.1), step, later=0.5)
         self.go()
 
     def picture(self, step: int, cosine: float, tiles: int) -> Summary.Value:
@@ -58,8 +58,8 @@ class Output(World):
         image = Summary.Image(height=8, width=8 * tiles, colorspace=3, encoded_image_string=data.getvalue())
         return Summary.Value(tag="validation", image=image)
 
-    def append(self, value: Summary.Value, step: int) -> None:
-        event = Event(wall_time=self.now - 5, step=step, summary=Summary(value=[value]))
+    def append(self, value: Summary.Value, step: int, later: float = 0.0) -> None:
+        event = Event(wall_time=self.now - 5 + later, step=step, summary=Summary(value=[value]))
         with self.file.open("ab") as file:
             RecordWriter(file).write(event.SerializeToString())
 

@@ -16,7 +16,7 @@ from tests.unit.test_record_samples import add, close_all, sample, states, store
 from watcher.names import LOSS, RAW
 from watcher.nouns import Run
 from watcher.record import runs, samples, scalars
-from watcher.record.scalars import FULL, RAW_NAMES, THINNED, Entry, Number, Restart, superfluous
+from watcher.record.scalars import FULL, RAW_NAMES, THINNED, Entry, Number, Restart, WentBack, superfluous
 from watcher.record.store import Store, open_store
 
 __all__ = ["store"]
@@ -177,15 +177,25 @@ def test_a_loss_that_goes_back_begins_an_attempt_unless_newer_images_have(store:
     add(store, sample(100, mtime=1400.0), sample(200, mtime=2000.0))
     close_all(store)
     with store.change("test") as db:
-        began = samples.went_back(db, "r", 150, at, now=3000.0)
+        began = samples.went_back(db, "r", WentBack(150, at, since=1450.0), now=3000.0)
     assert began == (story == "superseded")
     assert states(store) == [(1, 100, "closed"), (1, 200, story)]
     with store.read() as db:
         assert runs.newest_attempt(db, "r") == 1 + began
 
 
+@pytest.mark.parametrize(("since", "begins"), [(1900.0, False), (2500.0, True)])
+def test_a_loss_logged_right_after_the_image_that_told_begins_no_other(store: Store, since: float, begins: bool) -> None:
+    add(store, sample(200, mtime=1400.0))
+    close_all(store)
+    add(store, sample(200, mtime=2000.0, digest="other"))
+    with store.change("test") as db:
+        assert runs.newest_attempt(db, "r") == 2
+        assert samples.went_back(db, "r", WentBack(200, 2600.0, since), now=3000.0) == begins
+
+
 def test_step_0_and_what_no_evaluation_has_reached_begin_none(store: Store) -> None:
     add(store, sample(0), sample(100))
     with store.change("test") as db:
-        assert not samples.went_back(db, "r", 0, 9000.0, now=9000.0)
-        assert not samples.went_back(db, "r", 101, 9000.0, now=9000.0)
+        for step in (0, 101):
+            assert not samples.went_back(db, "r", WentBack(step, 9000.0, since=8000.0), now=9000.0)

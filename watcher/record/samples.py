@@ -13,6 +13,7 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 
 from watcher.nouns import NO_PROMPT, Sample, SampleState
 from watcher.record import attempts, evaluations, runs, windows
+from watcher.record.scalars import WentBack
 from watcher.record.tables import evaluations as evaluation_table
 from watcher.record.tables import prompts, samples
 from watcher.record.tables import runs as run_table
@@ -86,11 +87,16 @@ def start_over(db: Connection, run_id: str, step: int, now: float, began: float)
     attempts.begin(db, run_id, step, f"its folder was emptied and begins again at step {step}", now, min(began, now))
 
 
-def went_back(db: Connection, run_id: str, step: int, at: float, now: float) -> bool:
-    """Begin a new attempt where a run logged a step again (wall time), unless its images have told already.
+def went_back(db: Connection, run_id: str, back: WentBack, now: float) -> bool:
+    """Begin a new attempt where a run logged a step again, unless its images have told already.
 
-    That is, where it has evaluations or windows from that step on, and all of them are older. Step 0 never begins one.
+    That is, where it has evaluations or windows from that step on, and all of them are older; an image may also have
+    been logged right before the loss that tells. Step 0 never begins one.
     """
+    step, at = back.step, back.at
+    first_step, began = runs.attempts_of(db, run_id)[runs.newest_attempt(db, run_id)]
+    if 0 < first_step <= step and began > back.since:
+        return False
     later = (evaluation_table.c.run_id == run_id, evaluation_table.c.step >= step)
     query = select(func.max(evaluation_table.c.last_at)).where(*later, evaluation_table.c.state != "superseded")
     known = (db.execute(query).scalar(), windows.newest_at(db, run_id, step))

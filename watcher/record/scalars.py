@@ -39,6 +39,17 @@ class Number:
 
 
 @dataclass(frozen=True, slots=True)
+class WentBack:
+    """A loss was logged at an earlier step again, or at the last one by another start."""
+
+    step: int
+    at: float
+    """Wall time of that loss."""
+    since: float
+    """Wall time of the last loss before it: the run went back between the two."""
+
+
+@dataclass(frozen=True, slots=True)
 class Restart:
     """Everything in the files of one folder from a step on, logged before a wall time, was taken back."""
 
@@ -88,8 +99,8 @@ def take_in(db: Connection, run_id: str, path: Path, position: Mapping[str, Any]
         _keep(db, run_id, file_id, name, stacks[name])
 
 
-def went_back(db: Connection, run_id: str, path: Path, began: float | None, entries: Sequence[Entry]) -> Number | None:
-    """Give the loss at which a run certainly went back, in a part of a file that is not taken in yet; else None.
+def went_back(db: Connection, run_id: str, path: Path, began: float | None, entries: Sequence[Entry]) -> WentBack | None:
+    """Tell where a run certainly went back, in a part of a file that is not taken in yet; None where it did not.
 
     Certain is a loss at a lower step that was logged later into the same file, and one at no higher step in a file
     that was begun (wall time) after all other losses were logged. What several processes log side by side is neither.
@@ -102,7 +113,7 @@ def went_back(db: Connection, run_id: str, path: Path, began: float | None, entr
     found = None
     for one in losses:
         if one.at > last and (one.step < top or (one.step == top and not is_same)):
-            found = one
+            found = WentBack(one.step, one.at, last)
         top, last, is_same = one.step, max(last, one.at), True
     return found
 

@@ -160,7 +160,7 @@ def _take_in(db: Connection, run: Run, layout: Layout, path: Path, part: Part, n
     scalars.take_in(db, run.id, path, part.position, entries)
     if back is not None:
         scalars.take_back(db, run.id, back.step, back.at)
-    if back is not None and samples.went_back(db, run.id, back.step, back.at, now):
+    if back is not None and samples.went_back(db, run.id, back, now):
         log.info("run %s: its loss was logged at step %s again: a new attempt", run.name, back.step)
 
 
