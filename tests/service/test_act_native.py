@@ -8,23 +8,35 @@ from pathlib import Path
 import pytest
 
 from tests.controlled import until
-from tests.service.natives import Native
+from tests.service.natives import Native, ask
 from tests.service.trees import Trees
 from watcher.act import ProcessBackend
 
+SEPARATE = ["ai-toolkit", "simpletuner", "server", "signal"]
+"""Those that are asked to save first, and to end once they have."""
 
-@pytest.fixture(params=["diffusion-pipe", "ai-toolkit", "simpletuner"])
+
+@pytest.fixture(params=["diffusion-pipe", *SEPARATE])
 def native(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Native]:
-    with Trees(tmp_path) as trees:
-        made = Native(trees, request.param)
+    yield from started(request.param, tmp_path)
+
+
+@pytest.fixture(params=SEPARATE)
+def separate(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Native]:
+    yield from started(request.param, tmp_path)
+
+
+def started(trainer: str, folder: Path) -> Iterator[Native]:
+    with Trees(folder) as trees:
+        made = Native(trees, trainer)
         made.start()
         yield made
+        made.close()
 
 
 def test_it_is_asked_for_a_checkpoint_once_and_that_is_waited_for(native: Native) -> None:
     act = native.act("checkpoint")
-    act.go("acknowledged")
-    act.step(), act.step()
+    ask(act)
     until(lambda: len(native.asked()) == 1, "the request")
     act.step(60)
     assert act.state == "acknowledged"
@@ -37,28 +49,24 @@ def test_it_is_asked_for_a_checkpoint_once_and_that_is_waited_for(native: Native
 
 def test_it_saves_and_ends_and_that_is_proved(native: Native) -> None:
     act = native.act("stop", save="required", wait=3600.0)
-    act.go("acknowledged")
-    act.step(), act.step()
+    ask(act)
     until(lambda: len(native.asked()) >= 1, "the request")
     native.saves(act)
     act.until("verified")
-    expected = {"diffusion-pipe": ["save_quit"], "ai-toolkit": ["save", "stop"], "simpletuner": ["save"]}
-    assert native.asked() == expected[native.trainer]
+    expected = {"diffusion-pipe": ["save_quit"], "ai-toolkit": ["save", "stop"], "server": ["save", "cancel-7"]}
+    assert native.asked() == expected.get(native.trainer, ["save"])
     assert not native.trees.lives("trainer")
     assert "all processes are gone" in act.proof
-    assert ("SIGTERM" in act.proof) == (native.trainer == "simpletuner")
+    assert ("SIGTERM" in act.proof) == (native.trainer in ("simpletuner", "signal"))
 
 
-def test_what_must_have_a_checkpoint_does_not_end_without_one(native: Native) -> None:
-    act = native.act("stop", save="required", wait=60.0)
-    act.go("acknowledged")
-    act.step(), act.step()
-    until(lambda: len(native.asked()) >= 1, "the request")
-    if native.trainer == "diffusion-pipe":
-        return  # it saves and ends in one
+def test_what_must_have_a_checkpoint_does_not_end_without_one(separate: Native) -> None:
+    act = separate.act("stop", save="required", wait=60.0)
+    ask(act)
+    until(lambda: len(separate.asked()) >= 1, "the request")
     assert act.step(61) == "failed"
     assert "no new checkpoint within 1 min" in act.proof
-    assert native.trees.lives("trainer")
+    assert separate.trees.lives("trainer")
 
 
 def test_a_daemon_killed_while_it_asked_does_not_ask_twice(native: Native) -> None:
@@ -83,18 +91,15 @@ def test_hold_keeps_it_from_being_asked(native: Native, state: str) -> None:
     assert native.asked() == []
 
 
-def test_hold_keeps_what_has_saved_from_ending(native: Native) -> None:
-    if native.trainer == "diffusion-pipe":
-        return  # it saves and ends in one
-    act = native.act("stop", save="wait", wait=3600.0)
-    act.go("acknowledged")
-    act.step(), act.step()
-    until(lambda: native.asked() == ["save"], "the request")
-    native.saves(act)
-    (native.trees.run / "HOLD").touch()
+def test_hold_keeps_what_has_saved_from_ending(separate: Native) -> None:
+    act = separate.act("stop", save="wait", wait=3600.0)
+    ask(act)
+    until(lambda: separate.asked() == ["save"], "the request")
+    separate.saves(act)
+    (separate.trees.run / "HOLD").touch()
     assert act.step() == "cancelled"
     assert "it has saved checkpoint-100, and goes on" in act.proof
-    assert native.trees.lives("trainer")
+    assert separate.trees.lives("trainer")
 
 
 def test_without_saving_it_is_stopped_otherwise(native: Native) -> None:

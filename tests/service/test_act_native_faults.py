@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.controlled import until
-from tests.service.natives import TABLE, Native
+from tests.service.natives import KEY, TABLE, Native, ask, ask_again
 from tests.service.trees import Trees
 from watcher.act import ProcessBackend
 
@@ -21,8 +21,7 @@ def test_what_a_trainer_does_not_take_is_taken_back_before_it_is_signalled(tmp_p
         native = Native(trees, "diffusion-pipe")
         native.start(DEAF="1")
         act = native.act("stop", ProcessBackend(), save="wait", wait=60.0)
-        act.go("acknowledged")
-        act.step(), act.step()
+        ask(act)
         assert (trees.run / "save_quit").exists()
         assert act.step(61) == "rechecked"
         assert not (trees.run / "save_quit").exists()
@@ -79,11 +78,13 @@ def test_a_locked_database_is_tried_again(tmp_path: Path) -> None:
         act.go("acknowledged")
         trees_lock = sqlite3.connect(native.database, isolation_level=None, timeout=30)
         trees_lock.execute("BEGIN IMMEDIATE")
-        act.step(), act.step()
+        act.step()
+        act.step()
         assert "asked again" in act.proof
         trees_lock.execute("ROLLBACK")
         trees_lock.close()
-        until(lambda: (act.step(0.1), act.step(), native.asked() == ["save"])[-1], "the request")
+        ask_again(act)
+        until(lambda: native.asked() == ["save"], "the request")
         native.saves(act)
         assert act.step() == "verified"
 
@@ -94,8 +95,7 @@ def test_other_counters_stay_as_they_are(tmp_path: Path) -> None:
         native.start()
         native.counters.write_text(json.dumps({"manual_validation": 4, "manual_checkpoint": 2}))
         act = native.act("checkpoint")
-        act.go("acknowledged")
-        act.step(), act.step()
+        ask(act)
         assert json.loads(native.counters.read_text()) == {"manual_validation": 4, "manual_checkpoint": 3}
 
 
@@ -104,8 +104,7 @@ def test_what_a_training_that_died_did_not_take_does_not_meet_its_relaunch(tmp_p
         native = Native(trees, "diffusion-pipe")
         native.start(DEAF="1")
         act = native.act("stop", save="wait", wait=3600.0)
-        act.go("acknowledged")
-        act.step(), act.step()
+        ask(act)
         assert (trees.run / "save_quit").exists()
         os.kill(trees.pid("trainer"), signal.SIGKILL)
         act.until("verified")
@@ -117,8 +116,7 @@ def test_a_stop_that_must_have_a_checkpoint_is_not_verified_without_one(tmp_path
         native = Native(trees, "diffusion-pipe")
         native.start()
         act = native.act("stop", save="required", wait=3600.0)
-        act.go("acknowledged")
-        act.step(), act.step()
+        ask(act)
         act.until("failed")
         assert "no new checkpoint was written before" in act.proof
 
@@ -131,7 +129,8 @@ def test_counters_that_are_none_are_left_alone(tmp_path: Path, text: str) -> Non
         act = native.act("checkpoint")
         act.go("acknowledged")
         native.counters.write_text(text)
-        act.step(), act.step()
+        act.step()
+        act.step()
         assert act.state == "failed"
         assert "holds no counters" in act.proof
         assert native.counters.read_text() == text
@@ -156,9 +155,124 @@ def test_hold_is_asked_for_again_once_a_lock_is_gone(tmp_path: Path) -> None:
         act.go("acknowledged")
         lock = sqlite3.connect(native.database, isolation_level=None, timeout=30)
         lock.execute("BEGIN IMMEDIATE")
-        act.step(), act.step()
+        act.step()
+        act.step()
         (trees.run / "HOLD").touch()
         lock.execute("ROLLBACK")
         lock.close()
         assert act.step(1) == "cancelled"
         assert native.asked() == []
+
+
+def served(trees: Trees) -> Native:
+    native = Native(trees, "server")
+    native.start()
+    return native
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        ({"status": "idle", "job_id": None, "config": {}}, "runs no training (it is idle)"),
+        ({"status": "completed", "job_id": "7", "config": {}}, "runs no training (it is completed)"),
+        ({"status": "running", "job_id": "7", "config": {"--output_dir": "/else/where"}}, "trains into /else/where"),
+        ({"status": "running", "job_id": "7", "config": {}}, "a folder that it does not tell"),
+        ({"status": "running", "job_id": "7", "config": []}, "a folder that it does not tell"),
+        ([], "is no server of SimpleTuner"),
+    ],
+)
+def test_a_server_that_runs_something_else_is_not_asked(tmp_path: Path, status: object, words: str) -> None:
+    with Trees(tmp_path) as trees:
+        native = served(trees)
+        assert native.server
+        native.server.status = status
+        act = native.act("checkpoint")
+        assert act.step() == "failed"
+        assert words in act.proof
+        assert native.asked() == []
+        native.close()
+
+
+def test_a_folder_is_meant_as_the_job_sees_it(tmp_path: Path) -> None:
+    with Trees(tmp_path) as trees:
+        native = served(trees)
+        assert native.server
+        native.server.status["config"] = {"output_dir": "run"}  # the trainer works in the folder above
+        act = native.act("checkpoint")
+        ask(act)
+        assert native.asked() == ["save"]
+        native.close()
+
+
+def test_a_job_that_follows_is_neither_saved_nor_ended(tmp_path: Path) -> None:
+    with Trees(tmp_path) as trees:
+        native = served(trees)
+        assert native.server
+        act = native.act("stop", save="wait")
+        ask(act)
+        native.server.status["job_id"] = "8"
+        native.saves(act)
+        assert act.step() == "failed"
+        assert "runs job 8 now, not 7" in act.proof
+        assert native.asked() == ["save"]
+        native.close()
+
+
+def test_a_server_refuses_a_wrong_key_which_is_never_told(tmp_path: Path) -> None:
+    with Trees(tmp_path) as trees:
+        native = served(trees)
+        act = native.act("checkpoint")
+        act.backend = native.backend.model_copy(update={"key": None})
+        assert act.step() == "failed"
+        assert "it wants a `key` (401)" in act.proof
+        act = native.act("checkpoint")
+        ask(act)
+        assert KEY not in json.dumps([act.command.identity, act.command.progress, act.proof])
+        native.close()
+
+
+def test_a_server_that_does_not_answer_costs_no_stop(tmp_path: Path) -> None:
+    with Trees(tmp_path) as trees:
+        native = served(trees)
+        native.close()
+        act = native.act("stop", ProcessBackend(), save="no")
+        act.until("verified")
+        assert "SIGTERM" in act.proof
+
+
+def test_a_server_with_a_fault_just_now_is_asked_again(tmp_path: Path) -> None:
+    with Trees(tmp_path) as trees:
+        native = served(trees)
+        assert native.server
+        act = native.act("checkpoint")
+        act.go("acknowledged")
+        native.server.refuses = 503
+        act.step()
+        act.step()
+        assert "answers 503; it is asked again" in act.proof
+        native.server.refuses = 0
+        ask_again(act)
+        until(lambda: native.asked() == ["save"], "the request")
+        native.close()
+
+
+def test_no_process_gets_a_signal_that_it_does_not_catch(tmp_path: Path) -> None:
+    with Trees(tmp_path) as trees:
+        native = Native(trees, "signal")
+        trees.train("up('trainer'); rest()")
+        trees.pid("trainer")
+        act = native.act("checkpoint")
+        assert act.step() == "failed"
+        assert "none of its processes catches SIGUSR1" in act.proof
+        assert trees.lives("trainer")
+
+
+def test_a_worker_beside_a_trainer_that_is_signalled_lives_on(tmp_path: Path) -> None:
+    with Trees(tmp_path) as trees:
+        native = Native(trees, "signal")
+        native.start()
+        act = native.act("checkpoint")
+        ask(act)
+        until(lambda: native.asked() == ["save"], "the request")
+        assert f"SIGUSR1 to {trees.pid('trainer')}" in act.command.progress["sent"][0]
+        assert trees.lives("worker")

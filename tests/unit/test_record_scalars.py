@@ -185,7 +185,9 @@ def test_a_loss_that_goes_back_begins_an_attempt_unless_newer_images_have(store:
 
 
 @pytest.mark.parametrize(("since", "begins"), [(1900.0, False), (2500.0, True)])
-def test_a_loss_logged_right_after_the_image_that_told_begins_no_other(store: Store, since: float, begins: bool) -> None:
+def test_a_loss_logged_right_after_the_image_that_told_begins_no_other(
+    store: Store, since: float, begins: bool
+) -> None:
     add(store, sample(200, mtime=1400.0))
     close_all(store)
     add(store, sample(200, mtime=2000.0, digest="other"))

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, PrivateAttr, field_validator, model_validator
+from pydantic import AnyHttpUrl, BeforeValidator, Field, PrivateAttr, SecretStr, field_validator, model_validator
 
 from watcher.part import Duration, PlugIn, UserPath
 
@@ -50,10 +50,17 @@ class ExecBackend(Backend):
 
 
 class NativeBackend(Backend):
-    """The trainer's own way of being asked: diffusion-pipe's files, ai-toolkit's job, SimpleTuner's counters."""
+    """The trainer's own way of being asked: diffusion-pipe's files, ai-toolkit's job, SimpleTuner's counters or server,
+    a signal on which it saves."""
 
     name: ClassVar[str] = "native"
 
+    url: AnyHttpUrl | None = None
+    """Address of SimpleTuner's server, such as `http://127.0.0.1:8001`, for jobs that it has started."""
+    key: SecretStr | None = None
+    """Its API key (`st_...`); best as `${NAME}` of an environment variable."""
+    signal: Literal["SIGUSR1", "SIGUSR2"] | None = None
+    """The signal on which the trainer saves a checkpoint and goes on: `SIGUSR1` of CompVis' `main.py`."""
     _trainer: str = PrivateAttr(default="")
 
     @property
@@ -65,6 +72,14 @@ class NativeBackend(Backend):
     def always_saves(self) -> bool:
         """Whether it can end a run only together with a checkpoint: it can."""
         return True
+
+    @model_validator(mode="after")
+    def _one_way(self) -> NativeBackend:
+        if self.signal and (self.url or self.key):
+            raise ValueError("give `url` or `signal`, not both")
+        if self.key and not self.url:
+            raise ValueError("`key` is for a server; give its `url` as well")
+        return self
 
     def of(self, trainer: str) -> NativeBackend:
         """Give it for a trainer."""

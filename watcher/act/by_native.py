@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from watcher.act import processes
-from watcher.act.asking import TRAINERS, Desk, desk
 from watcher.act.backend import NativeBackend, ProcessBackend
 from watcher.act.by_process import ByProcess
 from watcher.act.caller import veto
+from watcher.act.desks import TRAINERS, Asked, Desk, as_stored, desk
 from watcher.act.identity import Identity, Member, NoProcessError, confirm, identify, others, own_groups
 from watcher.act.kept import Checkpoint
 from watcher.act.moves import World, also_sent, proved, refused, to, tried, vetoed
@@ -59,7 +59,7 @@ class NativeIdentity:
     @staticmethod
     def from_json(value: Mapping[str, Any]) -> NativeIdentity:
         """Read it from the store."""
-        return NativeIdentity(Identity.from_json(value["processes"]), Desk(**value["desk"]))
+        return NativeIdentity(Identity.from_json(value["processes"]), as_stored(value["desk"]))
 
 
 class ByNative:
@@ -67,18 +67,20 @@ class ByNative:
 
     def can(self, backend: NativeBackend, kind: ActionKind) -> bool:
         """Tell whether it can do an action: save, and stop, of trainers that can be asked."""
-        return backend.trainer in TRAINERS and kind in ("stop", "checkpoint")
+        is_known = backend.trainer in TRAINERS or backend.url is not None or backend.signal is not None
+        return is_known and kind in ("stop", "checkpoint")
 
     def find(
         self, output: Output, backend: NativeBackend, evidence_at: float, known: Mapping[int, Process] | None = None
     ) -> NativeIdentity:
         """Find the processes of a run, and where they are asked."""
         found = identify(output, _PROCESSES, evidence_at, known=known)
-        return NativeIdentity(found, desk(backend.trainer, output, [member.pid for member in found.members]))
+        return NativeIdentity(found, desk(backend, output, [member.pid for member in found.members]))
 
     def deed(self, backend: NativeBackend, kind: ActionKind, args: Mapping[str, Any]) -> str:  # noqa: ARG002
         """Say what the trainer is asked for."""
-        return f"{backend.trainer} is asked to save{' and to end' if kind == 'stop' else ''}, by its own way"
+        way = f" by {backend.signal}" if backend.signal else ", by its own way"
+        return f"{backend.trainer or 'The trainer'} is asked to save{' and to end' if kind == 'stop' else ''}{way}"
 
     def is_gone(self, command: Command, world: World) -> bool:  # noqa: ARG002 - as of every way
         """Tell whether all processes that were identified have ended."""
@@ -109,17 +111,14 @@ class ByNative:
             return _by_signals(command, world, ByProcess().verify)
         stored = NativeIdentity.from_json(command.identity)
         if "at" not in command.progress:
-            return _ask(command, world, stored.desk)
+            return _ask(command, world, stored)
         if not stored.processes.living(processes.everything()):
             return _ended(command, world, stored)
         saved = _new(command, world)
         if saved is None:
             return _waits(command, world, stored)
         if command.kind == "checkpoint":
-            progress = {**command.progress, "kept": {"checkpoint": saved[1], "checkpoint_step": saved[0]}}
-            return to(
-                command, "verified", world, f"saved {saved[1]} (step {saved[0]}).{tried(command)}", None, progress
-            )
+            return _saved(command, world, saved, f".{tried(command)}")
         return _end(command, world, stored, saved)
 
 
@@ -127,9 +126,9 @@ def _asked(command: Command, world: World, how: str) -> Command:
     return to(command, "acknowledged", world, "", None, also_sent(command, how, at=world.now))
 
 
-def _ask(command: Command, world: World, where: Desk) -> Command:
+def _ask(command: Command, world: World, stored: NativeIdentity) -> Command:
     """Ask once: where the daemon was restarted in between, it may have been, and its effect is waited for."""
-    trying = command.progress.get("trying")
+    where, trying = stored.desk, command.progress.get("trying")
     if trying is None or trying == command.progress.get("locked"):  # so far it was surely not asked
         if held := veto(world.output, world.ask):
             return vetoed(command, world, held)
@@ -137,7 +136,7 @@ def _ask(command: Command, world: World, where: Desk) -> Command:
     if trying != world.now:
         return _asked(command, world, "the daemon was restarted right when it asked; it is not asked twice")
     try:
-        return _asked(command, world, where.save(and_end=_and_end(command, where)))
+        return _asked(command, world, where.save(_asked_now(world, stored), and_end=_and_end(command, where)))
     except UnansweredError as error:
         if world.now - command.progress["began"] >= LOCKED:
             return to(command, "failed", world, f"it cannot be asked: {error}")
@@ -145,6 +144,11 @@ def _ask(command: Command, world: World, where: Desk) -> Command:
         return to(command, "acknowledged", world, f"{error}; it is asked again", None, progress)
     except (ActError, OSError) as error:
         return to(command, "failed", world, f"it cannot be asked: {error}")
+
+
+def _asked_now(world: World, stored: NativeIdentity) -> Asked:
+    assert isinstance(world.backend, NativeBackend)
+    return Asked(world.backend, stored.processes.living(processes.everything()))
 
 
 def _and_end(command: Command, where: Desk) -> bool:
@@ -195,7 +199,7 @@ def _end(command: Command, world: World, stored: NativeIdentity, saved: Checkpoi
     if since is not None:
         return command
     try:
-        sent = "it ends by itself" if stored.desk.saves_and_ends_at_once else stored.desk.end()
+        sent = stored.desk.end(_asked_now(world, stored))
     except UnansweredError:
         raise
     except (ActError, OSError) as error:
@@ -224,10 +228,7 @@ def _ended(command: Command, world: World, stored: NativeIdentity) -> Command:
         saved = _new(command, world)
         if saved is None:
             return to(command, "cancelled", world, "the training ended before it had saved")
-        progress = {**command.progress, "kept": {"checkpoint": saved[1], "checkpoint_step": saved[0]}}
-        return to(
-            command, "verified", world, f"saved {saved[1]} (step {saved[0]}), and has ended since", None, progress
-        )
+        return _saved(command, world, saved, ", and has ended since")
     known = processes.everything()
     beside = others(stored.processes, command.progress.get("groups", ()), world.output, _PROCESSES, known)
     if beside:

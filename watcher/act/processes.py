@@ -133,12 +133,21 @@ def program(pid: int) -> str:
 
 def ignores(pid: int, number: int) -> bool:
     """Tell whether a process ignores a signal (`SigIgn` in proc(5)); not so of one that is gone."""
+    return _is_in(pid, "SigIgn", number)
+
+
+def catches(pid: int, number: int) -> bool:
+    """Tell whether a process handles a signal itself (`SigCgt` in proc(5)); not so of one that is gone."""
+    return _is_in(pid, "SigCgt", number)
+
+
+def _is_in(pid: int, mask: str, number: int) -> bool:
     try:
         text = (PROC / str(pid) / "status").read_text(errors="replace")
     except OSError:
         return False
-    mask = next(line.split()[1] for line in text.splitlines() if line.startswith("SigIgn:"))
-    return bool(int(mask, 16) >> (number - 1) & 1)
+    bits = next(line.split()[1] for line in text.splitlines() if line.startswith(f"{mask}:"))
+    return bool(int(bits, 16) >> (number - 1) & 1)
 
 
 def environment(pid: int) -> dict[str, str]:

@@ -99,7 +99,9 @@ def take_in(db: Connection, run_id: str, path: Path, position: Mapping[str, Any]
         _keep(db, run_id, file_id, name, stacks[name])
 
 
-def went_back(db: Connection, run_id: str, path: Path, began: float | None, entries: Sequence[Entry]) -> WentBack | None:
+def went_back(
+    db: Connection, run_id: str, path: Path, began: float | None, entries: Sequence[Entry]
+) -> WentBack | None:
     """Tell where a run certainly went back, in a part of a file that is not taken in yet; None where it did not.
 
     Certain is a loss at a lower step that was logged later into the same file, and one at no higher step in a file
