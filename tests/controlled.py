@@ -130,12 +130,19 @@ class Trained:
 
 
 class Launched(Trained):
-    """A training that is started by `watcher exec` into the folder `run`, and stepped from here."""
+    """A training that is started by `watcher exec` into the folder `run`, or another one, and stepped from here."""
 
-    def __init__(self, folder: Path, program: Path = PROGRAM, wrapped: Sequence[str] = (), **given: Any) -> None:
-        self.run = folder / "run"
+    def __init__(
+        self,
+        folder: Path,
+        program: Path = PROGRAM,
+        wrapped: Sequence[str] = (),
+        into: Path | None = None,
+        **given: Any,
+    ) -> None:
+        self.run = into or folder / "run"
         self.run.mkdir(exist_ok=True)
-        self.control = folder / ".watcher" / "run"
+        self.control = self.run.parent / ".watcher" / self.run.name
         start = [sys.executable, "-m", "watcher", "exec", "--run", str(self.run), "--", *wrapped, sys.executable]
         self._start(folder, [*start, "-W", "ignore", str(program), json.dumps(given)], None)
         self.launch = str(protocol.read_json(str(self.control / protocol.LAUNCH))["launch_id"])

@@ -247,7 +247,7 @@ def test_a_run_that_was_not_launched_under_control_says_how_it_would_be(tmp_path
     (tmp_path / "run").mkdir()
     act = Stop(tmp_path / "run", ExecBackend(), kind="scale_lr", factor=0.5)
     assert act.step() == "failed"
-    assert "was not launched by `watcher exec`" in act.proof
+    assert "was not launched by `watcher exec -- COMMAND`" in act.proof
     other = Stop(tmp_path / "run", ProcessBackend(), kind="scale_lr", factor=0.5)
     assert other.step() == "failed"
     assert (

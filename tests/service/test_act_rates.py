@@ -168,7 +168,8 @@ def test_a_run_that_was_not_launched_under_control_is_said_to_be_so_once(make: M
     world.go(700)
     assert [title for kind, title in world.notices() if kind == "protection"] == ["run: cannot lower the learning rate"]
     assert any(
-        "was not launched by `watcher exec`" in note for note in status(world.store, world.now)["runs"][0]["notes"]
+        "was not launched by `watcher exec -- COMMAND`" in note
+        for note in status(world.store, world.now)["runs"][0]["notes"]
     )
     world.evaluation(200, LOW)
     assert [one.state for one in orders(world)] == ["failed"]

@@ -14,7 +14,16 @@ from watcher.act.caller import Caller, Rate, veto
 from watcher.act.choice import CannotError, Choice, choose, unreachable
 from watcher.act.identity import Identity, NoProcessError, identify
 from watcher.act.kept import Checkpoint, Kept, kept
-from watcher.act.launches import Launch, launch_beside, launch_of, launches, launches_in, under_control
+from watcher.act.launches import (
+    Launch,
+    acting_for,
+    launch_beside,
+    launch_of,
+    launches,
+    launches_in,
+    launches_of,
+    under_control,
+)
 from watcher.act.machine import lives, step
 from watcher.act.moves import Frozen
 from watcher.act.processes import Process, everything
@@ -46,6 +55,7 @@ __all__ = [
     "Training",
     "Trainings",
     "Writer",
+    "acting_for",
     "choose",
     "everything",
     "identify",
@@ -54,6 +64,7 @@ __all__ = [
     "launch_of",
     "launches",
     "launches_in",
+    "launches_of",
     "lives",
     "step",
     "under_control",

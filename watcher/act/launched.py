@@ -91,7 +91,9 @@ def identify(
     """
     recorded = launches(output, backend)
     if not recorded:
-        raise NoLaunchError(f"{output} was not launched by `watcher exec`")
+        raise NoLaunchError(
+            f"{output} was not launched by `watcher exec -- COMMAND`, without which it is not told anything"
+        )
     known = processes.everything() if known is None else known
     mine = [one for one in recorded if _could_be(one, output, known)]
     there = [one for one in mine if one.has_trainer()]

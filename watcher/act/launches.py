@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from watcher.clock import span
 from watcher.control import folder as folders
 from watcher.control import protocol, whose
 from watcher.control.armed import NOT_ARMED, armed, members
+from watcher.control.lease import holder
 
 SILENT = 60.0
 """Seconds without a heartbeat, which comes every ten, after which a training on another host counts as gone."""
@@ -131,7 +132,7 @@ def unarmed(output: Output, backend: ExecBackend) -> str:
     """Say why no training of a run can be told anything from inside; empty where one can, or will be once it steps."""
     found = [armed(str(one.control)) for one in launches(output, backend)]
     if not found:
-        return f"{output} was not launched by `watcher exec`"
+        return f"{output} was not launched by `watcher exec -- COMMAND`"
     return "" if any(reach.state != NOT_ARMED for reach in found) else "; ".join(reach.reason for reach in found)
 
 
@@ -140,7 +141,20 @@ def launches(output: Output, backend: ExecBackend) -> list[Launch]:
     if backend.folder:
         found = launch_of(backend.folder)
         return [found] if found else []
-    run = os.path.realpath(output.folder)
+    return launches_of(os.path.realpath(output.folder), launches_in(backend.state) if backend.state else ())
+
+
+def launches_of(run: str, in_state: Iterable[Launch]) -> list[Launch]:
+    """Give those of the launches beside a run's folder (resolved) and in a state folder that write to it."""
     beside = launch_beside(run)
-    known = [*([beside] if beside else []), *(launches_in(backend.state) if backend.state else [])]
-    return [launch for launch in known if launch.writes_to(run)]
+    return [one for one in (*([beside] if beside else ()), *in_state) if one.writes_to(run)]
+
+
+def acting_for(output: Output, backend: ExecBackend) -> Path | None:
+    """Give the state folder of the watcher on this machine that has a run's lease; None where none has."""
+    here = whose.me()
+    for launch in launches(output, backend):
+        owner = holder(str(launch.control)) or {}
+        if owner.get("state") and all(owner.get(name) == here[name] for name in ("host", "boot_id")):
+            return Path(str(owner["state"]))
+    return None

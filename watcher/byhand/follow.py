@@ -53,6 +53,8 @@ def preview(meant: Meant, kind: ActionKind, args: dict[str, Any], now: float) ->
     except ActError as error:
         raise StepError(f"{name} {_NOT[kind]}: {error}", permanent=True) from error
     identity = choice.identity
+    if meant.is_elsewhere:
+        yield f"The watcher over {meant.state} acts for {name}: it is told, and this is how it goes on there."
     yield f"{name} ({meant.output}), {identity.tie}:"
     if not isinstance(choice.backend, ProcessBackend):
         yield f"  {identity.named}"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from watcher.act import Backend, Caller, Kept, Output, launch_beside, veto
+from watcher.act import Backend, Caller, ExecBackend, Kept, Output, acting_for, launch_beside, veto
 from watcher.backends import controls
 from watcher.config import Config, WatchedRun, find_config, load_sections, state_folder
 from watcher.discover import FoundRun, find_runs, scan
@@ -30,6 +30,8 @@ class Meant:
     store: Store | None = None
     state: Path | None = None
     """The store's folder."""
+    is_elsewhere: bool = False
+    """Whether the store is that of a watcher which acts for it, found by the run's lease, not by the configuration."""
 
     @property
     def backends(self) -> Sequence[Backend]:
@@ -84,12 +86,34 @@ def meant(path: Path | None, name: str) -> Iterator[Meant]:
         raise StepError("no run is named; give its name, id or folder", permanent=True)
     config = _configured(path, name)
     state = state_folder(config) if config else None
-    store = open_beside(state) if state else None
+    with ExitStack() as stack:
+        store = _opened(state, stack) if state else None
+        found = _meant(config, state, store, name)
+        yield _by_lease(found, stack) or found
+
+
+def _opened(state: Path, stack: ExitStack) -> Store | None:
+    store = open_beside(state)
+    if store is not None:
+        stack.callback(store.close)
+    return store
+
+
+def _by_lease(mine: Meant, stack: ExitStack) -> Meant | None:
+    """Give the training as the watcher knows it that acts for it over another state folder; None where none does."""
+    ways = [one for one in mine.backends if isinstance(one, ExecBackend)]
+    state = next((place for one in ways if (place := acting_for(mine.output, one))), None)
+    if state is None or (mine.state is not None and state.resolve() == mine.state.resolve()):
+        return None
     try:
-        yield _meant(config, state, store, name)
-    finally:
-        if store is not None:
-            store.close()
+        store = _opened(state, stack)
+    except OSError:  # it is another user's
+        return None
+    try:
+        known = _known(store, str(mine.run.path / mine.run.stream)) if store else None
+    except StepError:  # it has ended a watch of it since
+        return None
+    return Meant(known[0], _output(*known), mine.found, store, state, is_elsewhere=True) if known else None
 
 
 def _configured(path: Path | None, name: str) -> Config | None:

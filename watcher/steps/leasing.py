@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
-from watcher.act import Launch, launch_beside, launches_in
+from watcher.act import Launch, launches_in, launches_of
 from watcher.control.lease import RENEWED, Lease, said
 from watcher.nouns import Run
 
@@ -62,7 +62,4 @@ class Leasing:
 
 
 def _launches(run: Run, in_state: Iterable[Launch]) -> Iterable[Launch]:
-    path = os.path.realpath(run.path)
-    beside = launch_beside(path)
-    known = [*([beside] if beside else []), *in_state]
-    return [one for one in known if one.writes_to(path) and one.has_trainer()]
+    return [one for one in launches_of(os.path.realpath(run.path), in_state) if one.has_trainer()]
