@@ -128,7 +128,7 @@ class World:
     ) -> None:
         self.folder = folder
         self.run = folder / "run"
-        (self.run / "samples").mkdir(parents=True)
+        (self.run / "samples").mkdir(parents=True, exist_ok=True)
         pattern = {"regex": r"samples/(?P<step>\d+)_(?P<key>\w+)\.png", "prompts_file": "prompts.json"}
         settings = {
             "mode": mode,

@@ -225,6 +225,13 @@ ActionState = Literal[
 FINAL: frozenset[str] = frozenset({"verified", "failed", "cancelled", "refused"})
 ActionKind = Literal["stop", "checkpoint", "scale_lr", "set_lr"]
 RATES: tuple[ActionKind, ...] = ("scale_lr", "set_lr")
+DEEDS: Mapping[ActionKind, str] = {
+    "stop": "stop",
+    "checkpoint": "ask for a checkpoint",
+    "scale_lr": "lower the learning rate",
+    "set_lr": "set the learning rate",
+}
+"""What each kind of action does, as it stands behind `cannot`."""
 """Actions that change the learning rate."""
 
 

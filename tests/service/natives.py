@@ -7,6 +7,8 @@ import os
 import signal
 import sqlite3
 import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs
@@ -183,6 +185,14 @@ class Native:
 
     def act(self, kind: Any, *then: Any, **args: Any) -> Stop:
         return Stop(self.trees.run, self.backend, kind=kind, then=then, **args)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the lock of ai-toolkit's database."""
+        with closing(sqlite3.connect(self.database, isolation_level=None, timeout=30)) as lock:
+            lock.execute("BEGIN IMMEDIATE")
+            yield
+            lock.execute("ROLLBACK")
 
     @property
     def backend(self) -> NativeBackend:

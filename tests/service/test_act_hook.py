@@ -79,11 +79,22 @@ def test_a_rate_is_not_made_lower_than_the_least_that_is_allowed(training: Launc
     assert "must not be made lower than 0.01" in again.proof
 
 
+def awaits_its_log(act: Stop, training: Launched) -> None:
+    """Go on until the rate has held and only the trainer's own log is waited for."""
+
+    def waits() -> bool:
+        training.go(1)
+        act.step()
+        return "has not logged it yet" in act.proof
+
+    until(waits, "the wait for its log")
+
+
 def test_the_trainers_own_numbers_are_waited_for_and_have_to_show_it(training: Launched) -> None:
     act = order(training, "scale_lr", factor=0.5)
     act.rates = [Rate(1, 0.1, time.time() - 60)]
     carried(act, training, "acknowledged")
-    until(lambda: (training.go(1), act.step(), "has not logged it yet" in act.proof)[-1], "the wait for its log")
+    awaits_its_log(act, training)
     assert act.state == "acknowledged"
     logged = Rate(50, 0.05, time.time() + 1)
     act.rates.append(logged)
@@ -96,7 +107,7 @@ def test_what_the_trainer_has_logged_before_it_was_acknowledged_counts_from_the_
     act = order(training, "scale_lr", factor=0.5)
     act.rates = [Rate(1, 0.1, time.time() - 60)]
     carried(act, training, "acknowledged")
-    until(lambda: (training.go(1), act.step(), "has not logged it yet" in act.proof)[-1], "the wait for its log")
+    awaits_its_log(act, training)
     details = training.ack(act.command.progress["order"])["details"]
     act.rates.append(Rate(details["changed_after_step"] + 1, 0.05, details["changed_at"] + 1e-3))
     assert act.step() == "verified"
@@ -106,7 +117,7 @@ def test_a_trainer_that_still_logs_the_old_rate_contradicts_the_hook(training: L
     act = order(training, "scale_lr", factor=0.5)
     act.rates = [Rate(1, 0.1, time.time() - 60), Rate(50, 0.1, time.time() + 60)]
     carried(act, training, "acknowledged")
-    until(lambda: (training.go(1), act.step(), "has not logged it yet" in act.proof)[-1], "the wait for its log")
+    awaits_its_log(act, training)
     assert act.step(601) == "failed"
     assert "the trainer logs 0.1 at step 50 still" in act.proof
 

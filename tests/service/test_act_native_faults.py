@@ -76,13 +76,10 @@ def test_a_locked_database_is_tried_again(tmp_path: Path) -> None:
         native.start()
         act = native.act("checkpoint")
         act.go("acknowledged")
-        trees_lock = sqlite3.connect(native.database, isolation_level=None, timeout=30)
-        trees_lock.execute("BEGIN IMMEDIATE")
-        act.step()
-        act.step()
-        assert "asked again" in act.proof
-        trees_lock.execute("ROLLBACK")
-        trees_lock.close()
+        with native.locked():
+            act.step()
+            act.step()
+            assert "asked again" in act.proof
         ask_again(act)
         until(lambda: native.asked() == ["save"], "the request")
         native.saves(act)
@@ -153,13 +150,10 @@ def test_hold_is_asked_for_again_once_a_lock_is_gone(tmp_path: Path) -> None:
         native.start()
         act = native.act("checkpoint")
         act.go("acknowledged")
-        lock = sqlite3.connect(native.database, isolation_level=None, timeout=30)
-        lock.execute("BEGIN IMMEDIATE")
-        act.step()
-        act.step()
-        (trees.run / "HOLD").touch()
-        lock.execute("ROLLBACK")
-        lock.close()
+        with native.locked():
+            act.step()
+            act.step()
+            (trees.run / "HOLD").touch()
         assert act.step(1) == "cancelled"
         assert native.asked() == []
 

@@ -32,10 +32,8 @@ def training(tmp_path: Path) -> Iterator[Launched]:
 
 
 @pytest.fixture
-def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
+def make(tmp_path: Path) -> Iterator[Make]:
     made: list[World] = []
-    real = Path.mkdir
-    monkeypatch.setattr(Path, "mkdir", lambda self, *given, **how: real(self, *given, **{**how, "exist_ok": True}))
 
     def make(then: Any, mode: str = "enforce", **more: Any) -> World:
         rule = {"name": "low", "when": "clip/mean < 0.22", "then": then, **more.pop("rule", {})}

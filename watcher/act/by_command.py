@@ -12,7 +12,7 @@ from watcher.act import processes
 from watcher.act.backend import CommandBackend, ProcessBackend
 from watcher.act.caller import veto
 from watcher.act.identity import Identity, Member, NoProcessError, identify, others
-from watcher.act.moves import Paces, World, also_sent, proved, refused, to, vetoed
+from watcher.act.moves import OVER, Paces, World, also_sent, proved, refused, to, vetoed
 from watcher.act.processes import Process
 from watcher.act.programs import ANSWER, Answer, Running, heard
 from watcher.act.ties import Output
@@ -112,7 +112,7 @@ class ByCommand:
         try:
             identity = _confirm(CommandIdentity.from_json(command.identity), command, world)
         except NoProcessError:
-            return to(command, "cancelled", world, "the run had ended by itself before anything was done")
+            return to(command, "cancelled", world, OVER)
         except ActError as error:
             return refused(command, world, error, "nothing was run")
         return to(command, "attempting", world, "", identity, {**command.progress, **noted})

@@ -15,7 +15,7 @@ from watcher.act.caller import veto
 from watcher.act.hooked import Said
 from watcher.act.identity import NoProcessError
 from watcher.act.launched import LaunchIdentity, confirm, identify
-from watcher.act.moves import World, also_sent, perhaps_before, proved, refused, to, tried, vetoed
+from watcher.act.moves import OVER, World, also_sent, perhaps_before, proved, refused, to, tried, vetoed
 from watcher.act.processes import Process
 from watcher.act.ties import Output
 from watcher.clock import clock, span
@@ -76,7 +76,7 @@ class ByHook:
         try:
             identity = confirm(stored, world.output)
         except NoProcessError:
-            return to(command, "cancelled", world, "the run had ended by itself before anything was done")
+            return to(command, "cancelled", world, OVER)
         except ActError as error:
             return refused(command, world, error)
         if other := self._taken(identity, world):

@@ -14,7 +14,7 @@ from watcher.act.caller import veto
 from watcher.act.desks import TRAINERS, Asked, Desk, as_stored, desk
 from watcher.act.identity import Identity, Member, NoProcessError, confirm, identify, others, own_groups
 from watcher.act.kept import Checkpoint
-from watcher.act.moves import World, also_sent, proved, refused, to, tried, vetoed
+from watcher.act.moves import OVER, World, also_sent, proved, refused, to, tried, vetoed
 from watcher.act.processes import Process
 from watcher.act.programs import UnansweredError
 from watcher.act.ties import Output
@@ -92,7 +92,7 @@ class ByNative:
         try:
             found = confirm(stored.processes, world.output, _PROCESSES, known)
         except NoProcessError:
-            return to(command, "cancelled", world, "the run had ended by itself before anything was done")
+            return to(command, "cancelled", world, OVER)
         except ActError as error:
             return refused(command, world, error)
         groups = own_groups(found, known)

@@ -11,7 +11,7 @@ from watcher.act import processes, signals
 from watcher.act.backend import ProcessBackend
 from watcher.act.caller import veto
 from watcher.act.identity import Identity, Member, NoProcessError, confirm, identify, others, own_groups
-from watcher.act.moves import World, also_sent, escalates, perhaps_before, proved, refused, to, vetoed
+from watcher.act.moves import OVER, World, also_sent, escalates, perhaps_before, proved, refused, to, vetoed
 from watcher.act.processes import Process
 from watcher.act.ties import Output, could_train
 from watcher.act.unsaved import writing
@@ -124,14 +124,13 @@ def _backend(world: World) -> ProcessBackend:
 
 def _ended(command: Command, world: World) -> Command:
     """The run ended by itself before anything was done; perhaps another one has begun since."""
-    over = "the run had ended by itself before anything was done"
     try:
         before = Identity.from_json(command.identity).above
         fresh = identify(world.output, _backend(world), world.now, before)
     except NoProcessError:
-        return to(command, "cancelled", world, over)
+        return to(command, "cancelled", world, OVER)
     except ActError as error:
-        return to(command, "refused", world, f"{over}; now {error}")
+        return to(command, "refused", world, f"{OVER}; now {error}")
     proof = f"the run was relaunched ({fresh.named}): an old decision does not stop a new launch"
     return to(command, "refused", world, proof)
 

@@ -11,7 +11,7 @@ from watcher.act import processes, slurm
 from watcher.act.backend import SlurmBackend
 from watcher.act.caller import veto
 from watcher.act.identity import Member, NoProcessError, joined, refuse, refuse_relaunch
-from watcher.act.moves import Paces, World, also_sent, perhaps_before, proved, refused, to, vetoed
+from watcher.act.moves import OVER, Paces, World, also_sent, perhaps_before, proved, refused, to, vetoed
 from watcher.act.processes import Process
 from watcher.act.programs import UnansweredError
 from watcher.act.slurm import Job
@@ -100,7 +100,7 @@ class BySlurm:
         try:
             identity = _confirm(JobIdentity.from_json(command.identity), world)
         except NoProcessError:
-            return to(command, "cancelled", world, "the run had ended by itself before anything was done")
+            return to(command, "cancelled", world, OVER)
         except ActError as error:
             return refused(command, world, error, "nothing was cancelled")
         return to(command, "attempting", world, "", identity, {**command.progress, **noted})

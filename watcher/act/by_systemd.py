@@ -11,7 +11,7 @@ from watcher.act import processes, systemd, ties
 from watcher.act.backend import SystemdBackend
 from watcher.act.caller import veto
 from watcher.act.identity import Member, NoProcessError, joined, refuse, refuse_relaunch, refuse_users
-from watcher.act.moves import World, also_sent, escalates, perhaps_before, proved, refused, to, vetoed
+from watcher.act.moves import OVER, World, also_sent, escalates, perhaps_before, proved, refused, to, vetoed
 from watcher.act.processes import Process
 from watcher.act.programs import UnansweredError
 from watcher.act.systemd import Unit
@@ -93,7 +93,7 @@ class BySystemd:
         try:
             identity = _confirm(UnitIdentity.from_json(command.identity), world)
         except NoProcessError:
-            return to(command, "cancelled", world, "the run had ended by itself before anything was done")
+            return to(command, "cancelled", world, OVER)
         except ActError as error:
             return refused(command, world, error, "nothing was stopped")
         return to(command, "attempting", world, "", identity, {**command.progress, **noted})

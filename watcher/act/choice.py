@@ -28,7 +28,7 @@ from watcher.act.moves import Frozen, Way, is_passing
 from watcher.act.processes import Process
 from watcher.act.ties import Output
 from watcher.errors import ActError
-from watcher.nouns import ActionKind
+from watcher.nouns import DEEDS, ActionKind
 
 WAYS: Mapping[type[Backend], Way] = {
     ExecBackend: ByHook(),
@@ -38,15 +38,6 @@ WAYS: Mapping[type[Backend], Way] = {
     SlurmBackend: BySlurm(),
     CommandBackend: ByCommand(),
 }
-DEEDS: Mapping[ActionKind, str] = {
-    "stop": "stop",
-    "checkpoint": "ask for a checkpoint",
-    "scale_lr": "lower the learning rate",
-    "set_lr": "set the learning rate",
-}
-"""What each kind of action does, as it stands behind `cannot`."""
-Passed = tuple[str, str]
-"""The name of a backend that an action did not go through, or not with success, and why."""
 
 
 class CannotError(ActError):
@@ -61,7 +52,6 @@ class Choice:
     """Its place among the run's backends."""
     backend: Backend
     identity: Frozen
-    passed: tuple[Passed, ...] = ()
 
     @property
     def noted(self) -> dict[str, Any]:
@@ -106,7 +96,7 @@ def choose(
                 raise
             passed.append((backend, error))
         else:
-            return Choice(place, backend, found, tuple((one.name, str(error)) for one, error in passed))
+            return Choice(place, backend, found)
     raise _together(passed) if passed else CannotError(cannot(backends, kind))
 
 

@@ -15,6 +15,8 @@ from watcher.act.ties import Output
 from watcher.errors import ActError
 from watcher.nouns import ActionKind, ActionState, Command
 
+OVER = "the run had ended by itself before anything was done"
+
 
 @dataclass(frozen=True, slots=True)
 class World:

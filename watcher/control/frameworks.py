@@ -10,7 +10,7 @@ import os
 import sys
 from typing import Any, Iterable
 
-from . import agreement, protocol, saving
+from . import agreement, saving
 from .orders import Order
 
 
@@ -62,8 +62,7 @@ class ByAccelerate(Way):
 
     def save(self, order: Order, step: int, optimizers: Iterable[Any]) -> str:  # noqa: ARG002 - as of every way
         """Save into the control folder, or where the script has accelerate number its checkpoints."""
-        place = os.path.join(self.folder, protocol.CHECKPOINTS, f"{order.id}-step-{step}")
-        os.makedirs(os.path.dirname(place), mode=0o700, exist_ok=True)
+        place = saving.place(self.folder, order.id, step)
         return str(self.accelerator.save_state(place) or place)
 
 
@@ -103,7 +102,7 @@ class ByLightning(Way):
 
     def save(self, order: Order, step: int, optimizers: Iterable[Any]) -> str:  # noqa: ARG002 - as of every way
         """Save into the control folder; all ranks do."""
-        place = os.path.join(self.folder, protocol.CHECKPOINTS, f"{order.id}-step-{step}", "state.ckpt")
+        place = os.path.join(saving.place(self.folder, order.id, step), "state.ckpt")
         os.makedirs(os.path.dirname(place), mode=0o700, exist_ok=True)
         self.trainer.save_checkpoint(place)
         return place

@@ -20,6 +20,17 @@ NOTE = (
 )
 
 
+def place(folder: str, number: int, step: int) -> str:
+    """Give where the checkpoint of a command goes, in a folder that is made where there is none.
+
+    Raises:
+        OSError: the control folder cannot be written.
+    """
+    checkpoints = os.path.join(folder, protocol.CHECKPOINTS)
+    os.makedirs(checkpoints, mode=0o700, exist_ok=True)
+    return os.path.join(checkpoints, f"{number}-step-{step}")
+
+
 def save(folder: str, number: int, step: int, optimizers: Iterable[Any]) -> str:
     """Save models, optimizers, schedulers and torch's random state; gives their new folder, which appears whole.
 
@@ -35,16 +46,16 @@ def save(folder: str, number: int, step: int, optimizers: Iterable[Any]) -> str:
         "schedulers": [_named(one) for one in schedulers.bound(optimizers)],
         "torch_rng_state": torch.get_rng_state(),
     }
-    place = os.path.join(folder, protocol.CHECKPOINTS, f"{number}-step-{step}")
-    beside = f"{place}.partial"
-    os.makedirs(beside, mode=0o700)
+    made = place(folder, number, step)
+    beside = f"{made}.partial"
+    os.mkdir(beside, 0o700)
     try:
         _write(torch, state, os.path.join(beside, FILE))
-        os.rename(beside, place)
+        os.rename(beside, made)
     except BaseException:
         shutil.rmtree(beside, ignore_errors=True)
         raise
-    return place
+    return made
 
 
 def wait(store: Any, number: int) -> str:

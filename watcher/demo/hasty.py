@@ -11,15 +11,15 @@ import argparse
 import json
 import random
 import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
-from PIL import Image
-from transformers import AutoTokenizer, CLIPImageProcessor, CLIPModel
 
 from watcher.demo import trainer
 from watcher.demo.checks import TWINS
-from watcher.demo.stage import CLIP, HASTY_STEPS, TOO_HIGH
-from watcher.demo.world import validation_scenes
+from watcher.demo.seeds import clip_means
+from watcher.demo.stage import HASTY_STEPS, TOO_HIGH
 
 LOWERED_AT, FACTOR, LAST = 1200, 0.1, 100
 
@@ -64,17 +64,11 @@ def trained(seed: int, *, lower: bool) -> tuple[float, float]:
     return sum(losses[-LAST:]) / LAST, clip_mean(model)
 
 
-@torch.inference_mode()
 def clip_mean(model: trainer.Generator) -> float:
     """Score one picture of each validation prompt, with plain transformers."""
-    clip, tokenizer = CLIPModel.from_pretrained(CLIP).eval(), AutoTokenizer.from_pretrained(CLIP)
-    scenes = validation_scenes()
-    made = model(trainer.encode(scenes), torch.zeros(len(scenes), 2))
-    arrays = [(one.permute(1, 2, 0).clamp(0, 1) * 255).round().to(torch.uint8).numpy() for one in made]
-    pixels = CLIPImageProcessor.from_pretrained(CLIP)([Image.fromarray(one) for one in arrays], return_tensors="pt")
-    texts = tokenizer([scene.caption for scene in scenes], padding=True, return_tensors="pt")
-    found = clip(**texts, pixel_values=pixels.pixel_values)
-    return float((found.image_embeds * found.text_embeds).sum(1).mean())
+    with TemporaryDirectory() as folder:
+        trainer.validate(Path(folder), HASTY_STEPS, model)
+        return clip_means(Path(folder))[HASTY_STEPS]
 
 
 if __name__ == "__main__":

@@ -17,15 +17,11 @@ from pydantic import (
 from pydantic_core import InitErrorDetails
 
 from watcher.judge.spans import ASpan, Span
-from watcher.nouns import ActionKind
+from watcher.nouns import DEEDS, ActionKind
 from watcher.part import Duration, Part
 from watcher.yamlfile import nearest
 
-FROM_INSIDE: Mapping[ActionKind, str] = {
-    "checkpoint": "ask for a checkpoint",
-    "scale_lr": "lower the learning rate",
-    "set_lr": "set the learning rate",
-}
+FROM_INSIDE: Mapping[ActionKind, str] = {kind: deed for kind, deed in DEEDS.items() if kind != "stop"}
 """Actions that not every training can be told to do, with what they do: those that `watcher exec` has started can."""
 GRAVE = frozenset({"stop", "scale_lr", "set_lr"})
 """Actions that change the course of a training: rules with them need more evidence by default."""

@@ -41,8 +41,6 @@ class Deciding:
 
     def announce(self, db: Connection, case: Case, known: Row[Any] | None, now: float) -> None:
         """Decide, go on with what was decided, or end it; `known` is the decision that is open."""
-        if freezing.frozen(db):
-            case = replace(case, run=replace(case.run, mode="observe"))
         if known is not None and case.state.state != "firing":
             self.resolve(db, case.run, case.rule, case.state, known.id, now)
         elif not case.verdict.value:
@@ -59,6 +57,7 @@ class Deciding:
 
     def fire(self, db: Connection, case: Case, now: float) -> None:
         """Decide that a rule fires: write it down, tell it, and plan what it does."""
+        case = _allowed(db, case)
         said = Verdict(case.rule.name, True, case.state.reason, case.verdict.numbers)
         decision = judgements.decide(db, said, case.rule.hash, case.at, now, rule_text(case.rule))
         prefix = prefix_of(case.rule.metric)
@@ -73,6 +72,7 @@ class Deciding:
 
     def _go_on(self, db: Connection, case: Case, decision: int, now: float) -> None:
         """Do what was not allowed before, and what is to be done once a rule has fired for long."""
+        case = _allowed(db, case)
         if case.state.escalated:
             left = self._kept(db, case, case.rule.escalation())
             told = routing.escalated(case.run, case.rule, case.state, case.verdict, case.at, decision, now, left)
@@ -90,6 +90,11 @@ class Deciding:
             return kept(self._checkpoints(case.run), samples.newest_step(db, case.run.id))
         except OSError:  # the alert must not wait for a folder that cannot be read
             return None
+
+
+def _allowed(db: Connection, case: Case) -> Case:
+    """Let a rule only observe once a budget is spent."""
+    return replace(case, run=replace(case.run, mode="observe")) if freezing.frozen(db) else case
 
 
 def _began_again(db: Connection, known: Row[Any], at: Evaluation) -> str:

@@ -9,7 +9,7 @@ from typing import Any, get_args
 from sqlalchemy import Connection
 
 from watcher.judge import Rule, Span, State
-from watcher.nouns import FINAL, RATES, ActionKind, Command, Evaluation, Mode, Run, Verdict
+from watcher.nouns import RATES, ActionKind, Command, Evaluation, Mode, Run, Verdict
 from watcher.record import actions, evaluations, windows
 
 Actions = Sequence[tuple[str, Mapping[str, Any]]]
@@ -121,7 +121,7 @@ def _passed(db: Connection, case: Case, last: Command, unit: str) -> float:
 def _supersede(db: Connection, under_way: Sequence[Command], now: float) -> None:
     """Take back what a stop makes needless, as far as nothing was done yet."""
     for one in under_way:
-        if one.state in UNSENT and one.state not in FINAL:
+        if one.state in UNSENT:
             actions.keep(db, replace(one, state="cancelled", changed_at=now, proof="superseded: the run is stopped"))
 
 
