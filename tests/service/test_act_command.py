@@ -30,10 +30,10 @@ class Programs:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.said = folder / "said"
-        self._write("status.py", "print((home / 'said').read_text(), end=''); sys.exit('boom' in sys.argv)")
+        self.write("status.py", "print((home / 'said').read_text(), end=''); sys.exit('boom' in sys.argv)")
 
     def backend(self, stop: str, *, status: bool = False, **settings: Any) -> CommandBackend:
-        self._write("stop.py", stop)
+        self.write("stop.py", stop)
         with_status = (sys.executable, str(self.folder / "status.py")) if status else ()
         return CommandBackend(
             stop=(sys.executable, str(self.folder / "stop.py"), "now; then"), status=with_status, **settings
@@ -44,7 +44,7 @@ class Programs:
         lines = path.read_text().splitlines() if path.exists() else []
         return [told for told in map(json.loads, lines) if told[1]["action"] == action]
 
-    def _write(self, name: str, program: str) -> None:
+    def write(self, name: str, program: str) -> None:
         (self.folder / name).write_text(f"{PROGRAM}\n{program}\n")
 
 

@@ -6,8 +6,9 @@ import re
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import AnyHttpUrl, BeforeValidator, Field, PrivateAttr, SecretStr, field_validator, model_validator
+from pydantic import AnyHttpUrl, BeforeValidator, PrivateAttr, SecretStr, field_validator, model_validator
 
+from watcher.nouns import ActionKind
 from watcher.part import Duration, PlugIn, UserPath
 
 _UNIT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9:_.\\@-]*\.(service|scope)")
@@ -157,16 +158,30 @@ class SlurmBackend(Backend):
 
 
 class CommandBackend(Backend):
-    """A program of yours that stops the run; its end is proved by the run's processes, and by a second program."""
+    """Programs of yours that stop the run, save it, or lower its rate; what they say is not taken for a proof."""
 
     name: ClassVar[str] = "command"
 
-    stop: tuple[str, ...] = Field(min_length=1)
+    stop: tuple[str, ...] = ()
     """The program and its arguments, without a shell: it tells the training to end; status 0: that was accepted."""
+    checkpoint: tuple[str, ...] = ()
+    """A program that has the training save a checkpoint, also before a stop that waits for one."""
+    lr: tuple[str, ...] = ()
+    """A program that lowers the learning rate, by `factor` or `to` of the JSON on its standard input."""
     status: tuple[str, ...] = ()
     """A program that says `running` or `gone` within five seconds; `running ID` tells one launch from the next."""
     timeout: Duration = 60.0
-    """How long `stop` may take; then it is killed."""
+    """How long each of them may take; then it is killed."""
+
+    def program(self, kind: ActionKind) -> tuple[str, ...]:
+        """Give the program for an action; empty where there is none."""
+        return {"stop": self.stop, "checkpoint": self.checkpoint}.get(kind, self.lr)
+
+    @model_validator(mode="after")
+    def _can_something(self) -> CommandBackend:
+        if not (self.stop or self.checkpoint or self.lr):
+            raise ValueError("give at least one of `stop`, `checkpoint` and `lr`: a program and its arguments")
+        return self
 
 
 BACKENDS: tuple[type[Backend], ...] = (

@@ -1,68 +1,34 @@
-"""Stopping a run by a program of the user's; that it says so proves nothing, what is looked at afterwards does."""
+"""Acting by programs of the user's; that one says so proves nothing, what is looked at afterwards does."""
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from watcher.act import processes
-from watcher.act.backend import CommandBackend, ProcessBackend
+from watcher.act import commanded, processes
+from watcher.act.backend import CommandBackend
 from watcher.act.caller import veto
-from watcher.act.identity import Identity, Member, NoProcessError, identify, others
-from watcher.act.moves import OVER, Paces, World, also_sent, proved, refused, to, vetoed
+from watcher.act.commanded import CommandIdentity
+from watcher.act.identity import NoProcessError
+from watcher.act.moves import LOGS, OVER, SAVES, Paces, World, also_sent, proved, refused, saved, to, tried, vetoed
 from watcher.act.processes import Process
-from watcher.act.programs import ANSWER, Answer, Running, heard
+from watcher.act.programs import Running
 from watcher.act.ties import Output
 from watcher.clock import span
 from watcher.errors import ActError
-from watcher.nouns import ActionKind, Command
+from watcher.nouns import RATES, ActionKind, Command
 
 EVERY = 2.0
-"""Seconds between two calls of `status` while a run is to end."""
-_ANYBODY = ProcessBackend()
-
-
-@dataclass(frozen=True, slots=True)
-class CommandIdentity:
-    """A run's processes, where any were found, and what `status` said of its launch, frozen."""
-
-    processes: Identity | None
-    launch: str | None
-    """What `status` said after `running`; None where there is no such program."""
-
-    @property
-    def named(self) -> str:
-        """Name it for people."""
-        launch = f"launch {self.launch}" if self.launch else "what its `status` calls running"
-        return self.processes.named if self.processes else launch
-
-    @property
-    def tie(self) -> str:
-        """Say what ties it to the run."""
-        said = "" if self.launch is None else "its `status` says that it runs"
-        return "; ".join(part for part in (self.processes.tie if self.processes else "", said) if part)
-
-    @property
-    def members(self) -> Sequence[Member]:
-        """Give its processes."""
-        return self.processes.members if self.processes else ()
-
-    def to_json(self) -> dict[str, Any]:
-        """Give it for the store."""
-        return {"launch": self.launch, "processes": asdict(self.processes) if self.processes else None}
-
-    @staticmethod
-    def from_json(value: Mapping[str, Any]) -> CommandIdentity:
-        """Read it from the store."""
-        stored = value["processes"]
-        return CommandIdentity(Identity.from_json(stored) if stored else None, value["launch"])
+"""Seconds between two looks at what a program was to bring about."""
 
 
 class ByCommand:
-    """The way of `command`; the program that stops may take its time, and is looked after at every pass."""
+    """The way of `command`; a program may take its time, and is looked after at every pass.
+
+    A stop that is to save runs the program for checkpoints first, where there is one, and then, as another attempt,
+    the one that stops.
+    """
 
     def __init__(self) -> None:
         self._running: dict[tuple[str, int, float], Running] = {}
@@ -71,41 +37,27 @@ class ByCommand:
     def find(
         self, output: Output, backend: CommandBackend, evidence_at: float, known: Mapping[int, Process] | None = None
     ) -> CommandIdentity:
-        """Find the run's processes, and ask `status`; at least one of them must know the run, and neither deny it."""
-        found: Identity | None = None
-        try:
-            found = identify(output, _ANYBODY, evidence_at, known=known, ours=False)
-        except NoProcessError as error:
-            if not backend.status:
-                way_out = "give `control: [{command: ...}]` a `status` if it trains elsewhere"
-                raise NoProcessError(f"{error}; {way_out}") from error
-        if not backend.status:
-            return CommandIdentity(found, None)
-        launch = _asked(output, backend)
-        if launch is None and found is None:
-            raise NoProcessError(f"`{backend.status[0]}` says that {output} is gone")
-        if launch is None and found is not None:
-            raise ActError(f"`{backend.status[0]}` says that {output} is gone, but its processes run: {found.named}")
-        return CommandIdentity(found, launch)
+        """Find the run's processes, and ask `status`."""
+        return commanded.find(output, backend, evidence_at, known)
 
-    def can(self, backend: CommandBackend, kind: ActionKind) -> bool:  # noqa: ARG002 - as of every way
-        """Tell whether it can do an action of this kind: only stop."""
-        return kind == "stop"
+    def can(self, backend: CommandBackend, kind: ActionKind) -> bool:
+        """Tell whether there is a program for it."""
+        return bool(backend.program(kind))
 
-    def deed(self, backend: CommandBackend, kind: ActionKind, args: Mapping[str, Any]) -> str:  # noqa: ARG002 - as of every way
-        """Say which program is run."""
-        return (
-            f"`{' '.join(backend.stop)[:200]}` is run and has {span(backend.timeout)}; then {span(args['grace'])} pass"
-        )
+    def deed(self, backend: CommandBackend, kind: ActionKind, args: Mapping[str, Any]) -> str:
+        """Say which programs are run."""
+        words = [backend.program(kind)]
+        if kind == "stop" and backend.checkpoint and args["save"] != "no":
+            words.insert(0, backend.checkpoint)
+        listed = ", then ".join(f"`{' '.join(one)[:200]}`" for one in words)
+        after = f"; then {span(args['grace'])} pass" if kind == "stop" else ""
+        return f"{listed} is run and has {span(backend.timeout)}{after}"
 
     def is_gone(self, command: Command, world: World) -> bool:
         """Tell whether the run has ended; where that is not sure, it has not."""
         if not self._paces.due(command, world):
             return False
-        try:
-            return _look(CommandIdentity.from_json(command.identity), world) == ""
-        except ActError:
-            return False
+        return _is_gone(command, world)
 
     def begin(self, command: Command, world: World, noted: Mapping[str, Any]) -> Command:
         """Look once more whether it is the same launch."""
@@ -119,12 +71,14 @@ class ByCommand:
 
     def attempt(self, command: Command, world: World) -> Command:
         """Start the program; one that ran while the daemon was killed right here is run once more."""
-        backend = _backend(world)
         if held := veto(world.output, world.ask):
             return vetoed(command, world, held)
+        if command.kind in RATES and (ended := _unprovable(command, world)):
+            return ended
+        words = _words(command, world)
         try:
             identity = _confirm(CommandIdentity.from_json(command.identity), command, world)
-            running = _start(backend.stop, world.output, _facts(command, identity))
+            running = commanded.start(words, world.output, _facts(command, identity, saves=_saves(command, world)))
         except NoProcessError:
             progress = also_sent(command, "nothing was run, it had ended", at=world.now, began=world.now, accepted=True)
             return to(command, "acknowledged", world, "", None, progress)
@@ -133,35 +87,27 @@ class ByCommand:
         self._running[_key(command, world)] = running
         started = processes.read(running.pid)
         noted = {"pid": running.pid, "start": started.start if started else 0, "at": world.now, "began": world.now}
-        return to(command, "acknowledged", world, "", identity, also_sent(command, f"ran `{backend.stop[0]}`", **noted))
+        sent = also_sent(command, f"ran `{words[0]}`", accepted=False, rate_before=_rate(world), **noted)
+        return to(command, "acknowledged", world, "", identity, sent)
 
     def verify(self, command: Command, world: World) -> Command:
-        """Wait for the end of the program, then for that of the run."""
+        """Wait for the end of the program, then for what it was to bring about."""
         if not command.progress.get("accepted"):
             return self._accepted(command, world)
         if not self._paces.due(command, world):
             return command
-        stored = CommandIdentity.from_json(command.identity)
-        sent = "; ".join(command.progress["sent"])
-        try:
-            left = _look(stored, world)
-        except ActError as error:
-            left = f"it is not known whether it runs: {error}"
-        if not left:
-            seconds = world.now - command.progress["began"]
-            return proved(command, world, f"{_gone(stored, world)} after {seconds:.0f} s ({sent})", stored)
-        if world.now - command.progress["at"] < command.args["grace"]:
-            return command
-        return to(command, "failed", world, f"{left} {span(command.args['grace'])} after it {sent}")
+        if command.kind in RATES:
+            return _lowered(command, world)
+        return _has_saved(command, world) if _saves(command, world) else _ended(command, world)
 
     def _accepted(self, command: Command, world: World) -> Command:
         """See how the program ended; of one that an earlier daemon has started that is not known."""
-        backend, key = _backend(world), _key(command, world)
+        backend, key, name = _backend(world), _key(command, world), _words(command, world)[0]
         running = self._running.get(key)
         if running is None:
             if _runs_on(command) and world.now - command.progress["began"] < backend.timeout:
                 return command
-            sent = f"{backend.stop[0]} ended unseen: the daemon was restarted"
+            sent = f"{name} ended unseen: the daemon was restarted"
             return to(command, "acknowledged", world, "", None, also_sent(command, sent, accepted=True, at=world.now))
         answer = running.answer(0.0)
         if answer is None and not running.is_late(backend.timeout):
@@ -169,11 +115,9 @@ class ByCommand:
         del self._running[key]
         if answer is None:
             running.kill()
-            return _not_accepted(
-                command, world, f"{backend.stop[0]} took longer than {backend.timeout:g} s and was killed"
-            )
+            return _not_accepted(command, world, f"{name} took longer than {backend.timeout:g} s and was killed")
         if answer.status:
-            return _not_accepted(command, world, f"{backend.stop[0]} ended with status {answer.status}: {answer.said}")
+            return _not_accepted(command, world, f"{name} ended with status {answer.status}: {answer.said}")
         progress = {**command.progress, "accepted": True, "at": world.now}
         return to(command, "acknowledged", world, "", None, progress)
 
@@ -181,6 +125,19 @@ class ByCommand:
 def _backend(world: World) -> CommandBackend:
     assert isinstance(world.backend, CommandBackend)
     return world.backend
+
+
+def _saves(command: Command, world: World) -> bool:
+    """Tell whether the program for checkpoints is the one that runs now."""
+    if command.kind == "checkpoint":
+        return True
+    is_over = "checkpoint" in command.progress or "lost" in command.progress
+    wanted = command.kind == "stop" and command.args["save"] != "no"
+    return wanted and bool(_backend(world).checkpoint) and not is_over
+
+
+def _words(command: Command, world: World) -> tuple[str, ...]:
+    return _backend(world).program("checkpoint" if _saves(command, world) else command.kind)
 
 
 def _key(command: Command, world: World) -> tuple[str, int, float]:
@@ -194,43 +151,17 @@ def _runs_on(command: Command) -> bool:
 
 
 def _not_accepted(command: Command, world: World, why: str) -> Command:
-    return to(command, "failed", world, f"{why}; the run may still train")
+    what = "; the run may still train" if command.kind == "stop" else ""
+    return to(command, "failed", world, f"{why}{what}")
 
 
-def _facts(command: Command, identity: CommandIdentity) -> dict[str, Any]:
+def _facts(command: Command, identity: CommandIdentity, *, saves: bool) -> dict[str, Any]:
     """Give what the program is told beside the run, as JSON."""
     pids = [member.pid for member in identity.members]
-    args = {name: command.args[name] for name in ("grace", "kill")}
-    return {"action": "stop", "reason": command.reason, "pids": pids, "launch": identity.launch, **args}
-
-
-def _start(words: Sequence[str], output: Output, facts: Mapping[str, Any]) -> Running:
-    """Start a program of the user's.
-
-    Raises:
-        UnansweredError: it cannot be run.
-
-    """
-    run, path = output.name or str(output), str(output.folder)
-    given = json.dumps({"run": run, "path": path, "stream": output.stream, **facts}).encode()
-    return Running(words, {**os.environ, "WATCHER_RUN": run, "WATCHER_PATH": path}, given)
-
-
-def _asked(output: Output, backend: CommandBackend) -> str | None:
-    """Ask `status`: gives the launch that it calls running, perhaps empty; None where it says `gone`.
-
-    Raises:
-        ActError: it says anything else; a program that breaks down must never pass for a run that has ended.
-
-    """
-    name = backend.status[0]
-    answer: Answer = heard(_start(backend.status, output, {"action": "status"}), name, ANSWER)
-    word, _, launch = answer.out.strip().partition(" ")
-    if answer.status or "\n" in answer.out.strip() or word not in ("running", "gone") or (word == "gone" and launch):
-        raise ActError(
-            f"`{name}` has to say `running`, `running ID` or `gone` and exit with 0; it said {answer.said!r}"
-        )
-    return launch.strip() if word == "running" else None
+    names = () if saves else {"stop": ("grace", "kill"), "scale_lr": ("factor", "min"), "set_lr": ("to",)}[command.kind]
+    args = {name: command.args.get(name) for name in names}
+    action = "checkpoint" if saves else command.kind
+    return {"action": action, "reason": command.reason, "pids": pids, "launch": identity.launch, **args}
 
 
 def _confirm(stored: CommandIdentity, command: Command, world: World) -> CommandIdentity:
@@ -241,44 +172,115 @@ def _confirm(stored: CommandIdentity, command: Command, world: World) -> Command
         ActError: it is another launch, or not to be told any more.
 
     """
-    fresh = ByCommand().find(world.output, _backend(world), command.evidence_at)
-    if fresh.launch != stored.launch or _roots(fresh) != _roots(stored):
+    fresh = commanded.find(world.output, _backend(world), command.evidence_at)
+    if fresh.launch != stored.launch or fresh.roots != stored.roots:
         raise ActError(f"the run was relaunched ({fresh.named}): an old decision does not stop a new launch")
     return fresh
 
 
-def _roots(identity: CommandIdentity) -> list[tuple[int, int]]:
-    return [(one.pid, one.start) for one in identity.processes.roots] if identity.processes else []
-
-
-def _look(stored: CommandIdentity, world: World) -> str:
-    """Say what of a run is still there, or nothing where all of it is proved to be gone.
+def _left(command: Command, world: World) -> str:
+    """Say what of the run is still there; empty where all of it is proved to be gone.
 
     Raises:
         ActError: that cannot be told.
 
     """
-    backend, known = _backend(world), processes.everything()
-    if stored.processes:
-        if not stored.processes.is_here:
-            raise ActError(f"it ran on {stored.processes.host}, before a restart or in another container")
-        here = stored.processes.extended(known)
-        left = here.living(known)
-        beside = [] if left else others(here, (), world.output, _ANYBODY, known)
-        listed = [f"{one.pid} ({one.command[:60]})" for one in left]
-        if listed := [*listed, *(f"{one.pid} ({one.shown[:60]})" for one in beside)]:
-            return f"still running: {', '.join(listed)}"
-    if not backend.status:
-        return "" if stored.processes else "nothing tells that it is gone"
-    launch = _asked(world.output, backend)
-    if launch is None:
-        return ""
-    return f"`{backend.status[0]}` still calls it running{f' ({launch})' if launch else ''}"
+    return commanded.look(CommandIdentity.from_json(command.identity), world.output, _backend(world))
 
 
-def _gone(stored: CommandIdentity, world: World) -> str:
-    backend = _backend(world)
-    pids = ", ".join(str(one.pid) for one in stored.members)
-    seen = f"all processes are gone: {pids}" if pids else ""
-    said = f"`{backend.status[0]}` says that it is gone" if backend.status else ""
-    return ", ".join(part for part in (seen, said) if part)
+def _sent(command: Command) -> str:
+    return "; ".join(command.progress["sent"])
+
+
+def _ended(command: Command, world: World) -> Command:
+    """Wait until all of the run is gone."""
+    try:
+        left = _left(command, world)
+    except ActError as error:
+        left = f"it is not known whether it runs: {error}"
+    if not left:
+        stored = CommandIdentity.from_json(command.identity)
+        seconds = world.now - command.progress["began"]
+        gone = f"{commanded.gone(stored, _backend(world))} after {seconds:.0f} s ({_sent(command)})"
+        return proved(command, world, gone, stored)
+    if world.now - command.progress["at"] < command.args["grace"]:
+        return command
+    return to(command, "failed", world, f"{left} {span(command.args['grace'])} after it {_sent(command)}")
+
+
+def _has_saved(command: Command, world: World) -> Command:
+    """Wait for the new checkpoint; a stop goes on with it, or without it where that is allowed."""
+    new = world.ask.new_checkpoint(command.created_at)
+    if command.kind == "checkpoint" and new:
+        return saved(command, world, new, tried(command))
+    if new:
+        return to(command, "attempting", world, f"it has saved {new[1]}", None, _then(command, checkpoint=list(new)))
+    if _is_gone(command, world):
+        return _gone_unsaved(command, world)
+    patience = command.args.get("wait", SAVES)
+    if world.now - command.progress["at"] < patience:
+        words = "its checkpoint is waited for"
+        return command if command.proof == words else replace(command, proof=words)
+    waited = f"no new checkpoint within {span(patience)} after it {_sent(command)}"
+    if command.kind == "checkpoint" or command.args["save"] == "required":
+        return to(command, "failed", world, waited)
+    return to(command, "attempting", world, waited, None, _then(command, lost=waited))
+
+
+def _is_gone(command: Command, world: World) -> bool:
+    try:
+        return not _left(command, world)
+    except ActError:
+        return False
+
+
+def _gone_unsaved(command: Command, world: World) -> Command:
+    if command.kind == "checkpoint":
+        return to(command, "cancelled", world, "the training ended before it had saved")
+    if command.args["save"] == "required":
+        return to(command, "failed", world, f"it has ended without a new checkpoint ({_sent(command)})")
+    return _ended(command, world)
+
+
+def _then(command: Command, **noted: Any) -> dict[str, Any]:
+    return {**command.progress, "accepted": False, **noted}
+
+
+def _rate(world: World) -> float | None:
+    """Give the rate that the trainer has logged last."""
+    rates = world.ask.rates()
+    return rates[-1].value if rates else None
+
+
+def _ratio(command: Command, old: float) -> float:
+    if command.kind == "set_lr":
+        return float(command.args["to"]) / old
+    return max(float(command.args["factor"]), (command.args.get("min") or 0.0) / old)
+
+
+def _unprovable(command: Command, world: World) -> Command | None:
+    """End a change of the rate that could not be proved, or would not lower it, before anything is done."""
+    old = _rate(world)
+    if not old or old < 0:
+        why = "the trainer logs no learning rate, by which alone it can be proved that a program lowers it"
+        return to(command, "failed", world, f"{why}; nothing was run")
+    if _ratio(command, old) >= 1:
+        return to(command, "cancelled", world, f"nothing is left to lower: the trainer logs {old:g}")
+    return None
+
+
+def _lowered(command: Command, world: World) -> Command:
+    """Wait until the trainer logs the lower rate."""
+    old, began = float(command.progress["rate_before"]), command.progress["began"]
+    new = next((rate for rate in reversed(world.ask.rates()) if rate.at > began), None)
+    if new and new.shows(old, _ratio(command, old)):
+        scalar = {"step": new.step, "value": new.value}
+        change = {"before": [old], "after": [new.value], "factor": new.value / old, "step": new.step, "scalar": scalar}
+        words = f"the trainer logs {new.value:g} at step {new.step}, {old:g} before ({_sent(command)}).{tried(command)}"
+        progress = {**command.progress, "lr": change, "newest": world.ask.newest()}
+        return to(command, "verified", world, words, None, progress)
+    if world.now - command.progress["at"] < LOGS:
+        words = "the trainer has not logged the new rate yet"
+        return command if command.proof == words else replace(command, proof=words)
+    still = f"still logs {new.value:g}" if new else "has logged no rate"
+    return to(command, "failed", world, f"the trainer {still} {span(LOGS)} after it {_sent(command)}")

@@ -15,7 +15,7 @@ from watcher.act.caller import veto
 from watcher.act.hooked import Said
 from watcher.act.identity import NoProcessError
 from watcher.act.launched import LaunchIdentity, confirm, identify
-from watcher.act.moves import OVER, World, also_sent, perhaps_before, proved, refused, to, tried, vetoed
+from watcher.act.moves import LOGS, OVER, World, also_sent, perhaps_before, proved, refused, to, tried, vetoed
 from watcher.act.processes import Process
 from watcher.act.ties import Output
 from watcher.clock import clock, span
@@ -32,8 +32,6 @@ LONGEST = 7200.0
 """Seconds that what has begun may take: the slowest checkpoint."""
 ANSWERS = 30.0
 """Seconds in which a hook has to answer that a command is taken back; it looks for commands twice a second."""
-LOGS = 600.0
-"""Seconds in which a trainer that logs its rate is waited for to log the new one."""
 
 
 class ByHook:

@@ -14,7 +14,7 @@ from watcher.act.caller import veto
 from watcher.act.desks import TRAINERS, Asked, Desk, as_stored, desk
 from watcher.act.identity import Identity, Member, NoProcessError, confirm, identify, others, own_groups
 from watcher.act.kept import Checkpoint
-from watcher.act.moves import OVER, World, also_sent, proved, refused, to, tried, vetoed
+from watcher.act.moves import OVER, SAVES, World, also_sent, proved, refused, saved, to, tried, vetoed
 from watcher.act.processes import Process
 from watcher.act.programs import UnansweredError
 from watcher.act.ties import Output
@@ -25,8 +25,6 @@ from watcher.nouns import ActionKind, Command
 
 LOCKED = 120.0
 """Seconds in which a database that is locked is tried again."""
-SAVES = 1800.0
-"""Seconds in which a checkpoint that is asked for has to be there."""
 _PROCESSES = ProcessBackend()
 
 
@@ -114,12 +112,12 @@ class ByNative:
             return _ask(command, world, stored)
         if not stored.processes.living(processes.everything()):
             return _ended(command, world, stored)
-        saved = _new(command, world)
-        if saved is None:
+        new = world.ask.new_checkpoint(command.created_at)
+        if new is None:
             return _waits(command, world, stored)
         if command.kind == "checkpoint":
-            return _saved(command, world, saved, f".{tried(command)}")
-        return _end(command, world, stored, saved)
+            return saved(command, world, new, tried(command))
+        return _end(command, world, stored, new)
 
 
 def _asked(command: Command, world: World, how: str) -> Command:
@@ -155,17 +153,6 @@ def _and_end(command: Command, where: Desk) -> bool:
     return command.kind == "stop" and where.saves_and_ends_at_once
 
 
-def _new(command: Command, world: World) -> Checkpoint | None:
-    """Give the complete checkpoint that was written since the order; None before there is one."""
-    found = [one for one in world.ask.checkpoints() if one[2] > command.created_at]
-    return found[-1] if found else None
-
-
-def _saved(command: Command, world: World, saved: Checkpoint, also: str) -> Command:
-    progress = {**command.progress, "kept": {"checkpoint": saved[1], "checkpoint_step": saved[0]}}
-    return to(command, "verified", world, f"saved {saved[1]} (step {saved[0]}){also}", None, progress)
-
-
 def _waits(command: Command, world: World, stored: NativeIdentity) -> Command:
     """Wait for the checkpoint; what is not taken in time is taken back, so that something else may be tried."""
     where = stored.desk
@@ -186,16 +173,16 @@ def _waits(command: Command, world: World, stored: NativeIdentity) -> Command:
     return command if command.proof == words else replace(command, proof=words)
 
 
-def _end(command: Command, world: World, stored: NativeIdentity, saved: Checkpoint) -> Command:
+def _end(command: Command, world: World, stored: NativeIdentity, new: Checkpoint) -> Command:
     """End it, now that it has saved: by asking, or by signals where it cannot be asked."""
     if held := veto(world.output, world.ask):
-        return vetoed(command, world, f"{held}; it has saved {saved[1]}, and goes on")
+        return vetoed(command, world, f"{held}; it has saved {new[1]}, and goes on")
     if not stored.desk.ends:
         return _by_signals(command, world, ByProcess().attempt)
     since = command.progress.get("ending_at")
     if since is not None and world.now - since >= command.args["grace"]:
         late = f"still runs {span(command.args['grace'])} later"
-        return to(command, "failed", world, f"it has saved {saved[1]}, and {late}")
+        return to(command, "failed", world, f"it has saved {new[1]}, and {late}")
     if since is not None:
         return command
     try:
@@ -203,8 +190,8 @@ def _end(command: Command, world: World, stored: NativeIdentity, saved: Checkpoi
     except UnansweredError:
         raise
     except (ActError, OSError) as error:
-        return to(command, "failed", world, f"it has saved {saved[1]}, but cannot be asked to end: {error}")
-    words = f"it has saved {saved[1]}, and ends"
+        return to(command, "failed", world, f"it has saved {new[1]}, but cannot be asked to end: {error}")
+    words = f"it has saved {new[1]}, and ends"
     return to(command, "acknowledged", world, words, None, also_sent(command, sent, ending_at=world.now))
 
 
@@ -225,10 +212,10 @@ def _ended(command: Command, world: World, stored: NativeIdentity) -> Command:
         if not stored.desk.is_taken(and_end=_and_end(command, stored.desk)):
             stored.desk.take_back(and_end=_and_end(command, stored.desk))
     if command.kind == "checkpoint":
-        saved = _new(command, world)
-        if saved is None:
+        new = world.ask.new_checkpoint(command.created_at)
+        if new is None:
             return to(command, "cancelled", world, "the training ended before it had saved")
-        return _saved(command, world, saved, ", and has ended since")
+        return saved(command, world, new, " It has ended since.")
     known = processes.everything()
     beside = others(stored.processes, command.progress.get("groups", ()), world.output, _PROCESSES, known)
     if beside:
@@ -236,6 +223,6 @@ def _ended(command: Command, world: World, stored: NativeIdentity) -> Command:
         gone = "all identified processes are gone, but others run that could be the run"
         return to(command, "failed", world, f"{gone}: {listed}")
     pids = ", ".join(str(member.pid) for member in stored.members)
-    if command.args["save"] == "required" and _new(command, world) is None:
+    if command.args["save"] == "required" and world.ask.new_checkpoint(command.created_at) is None:
         return to(command, "failed", world, f"all processes are gone: {pids}; but no new checkpoint was written before")
     return proved(command, world, f"all processes are gone: {pids} ({'; '.join(command.progress['sent'])})", stored)

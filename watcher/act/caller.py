@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,10 @@ class Rate:
     step: int
     value: float
     at: float
+
+    def shows(self, old: float, ratio: float) -> bool:
+        """Tell whether it shows a change: it is nearer to `old * ratio` than to `old`, by their ratio."""
+        return self.value > 0 and abs(math.log(self.value / (old * ratio))) < abs(math.log(self.value / old))
 
 
 def _nothing() -> None:
@@ -47,6 +52,11 @@ class Caller:
     def kept(self) -> Kept:
         """Give what survives if the training ends now."""
         return kept(self.checkpoints(), self.newest())
+
+    def new_checkpoint(self, since: float) -> Checkpoint | None:
+        """Give the newest complete checkpoint that was written after a wall time; None where there is none."""
+        found = [one for one in self.checkpoints() if one[2] > since]
+        return found[-1] if found else None
 
 
 def veto(output: Output, ask: Caller) -> str | None:

@@ -195,8 +195,9 @@ def logged(rates: Sequence[Rate], said_of_it: Said) -> Logged:
     old, ratio = before[-1].value if before else max(_known(details["lr_before"])), _ratio(details)
     rate = after[-1]
     words = f"the trainer logs {rate.value:g} at step {rate.step}"
-    shows = abs(math.log(rate.value / (old * ratio))) < abs(math.log(rate.value / old))
-    return Logged(words, rate) if shows else Logged(f"{words} still", rate, waits=True, contradicts=True)
+    return (
+        Logged(words, rate) if rate.shows(old, ratio) else Logged(f"{words} still", rate, waits=True, contradicts=True)
+    )
 
 
 def unfit_checkpoint(identity: LaunchIdentity, command: Command, path: str) -> str:

@@ -160,9 +160,8 @@ def _save(command: Command, world: World, way: Way) -> Command:
         return vetoed(command, world, held)
     if why_not := world.ask.recheck():
         return to(command, "cancelled", world, why_not)
-    new = [found for found in world.ask.checkpoints() if found[2] > command.created_at]
-    if new:
-        return way.begin(command, world, {"checkpoint": list(new[-1])})
+    if new := world.ask.new_checkpoint(command.created_at):
+        return way.begin(command, world, {"checkpoint": list(new)})
     if world.now - command.progress["since"] < command.args["wait"]:
         return way.begin(command, world, {}) if way.is_gone(command, world) else command
     waited = f"no new checkpoint within {span(command.args['wait'])}"

@@ -9,12 +9,17 @@ from typing import Any, Protocol
 from watcher.act.backend import Backend
 from watcher.act.caller import Caller
 from watcher.act.identity import Member
+from watcher.act.kept import Checkpoint
 from watcher.act.processes import Process
 from watcher.act.programs import UnansweredError
 from watcher.act.ties import Output
 from watcher.errors import ActError
 from watcher.nouns import ActionKind, ActionState, Command
 
+SAVES = 1800.0
+"""Seconds in which a checkpoint that is asked for has to be there."""
+LOGS = 600.0
+"""Seconds in which a trainer that logs its rate is waited for to log the new one."""
 OVER = "the run had ended by itself before anything was done"
 
 
@@ -137,6 +142,12 @@ def proved(command: Command, world: World, gone: str, identity: Frozen) -> Comma
     progress = {**command.progress, "kept": left.facts}
     proof = f"{gone}.{tried(command)} {waited}{left.survives()}"
     return to(command, "verified", world, proof, identity, progress)
+
+
+def saved(command: Command, world: World, new: Checkpoint, also: str) -> Command:
+    """Say which checkpoint was made, and what is to be said `also`."""
+    progress = {**command.progress, "kept": {"checkpoint": new[1], "checkpoint_step": new[0]}}
+    return to(command, "verified", world, f"saved {new[1]} (step {new[0]}).{also}", None, progress)
 
 
 def tried(command: Command) -> str:
