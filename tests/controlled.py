@@ -147,6 +147,11 @@ class Launched(Trained):
         self._start(folder, [*start, "-W", "ignore", str(program), json.dumps(given)], None)
         self.launch = str(protocol.read_json(str(self.control / protocol.LAUNCH))["launch_id"])
 
+    def begin(self) -> None:
+        """Make the first steps, until commands are read."""
+        self.go(2)
+        until(lambda: protocol.read_json(str(self.control / protocol.HEARTBEAT)), "heartbeat")
+
     @property
     def trainer(self) -> int:
         """Give the pid of the training, once it has made a step."""

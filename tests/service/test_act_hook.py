@@ -6,11 +6,11 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.controlled import Launched, until
+from tests.service.hooks import carried, order
 from tests.service.trees import Stop, is_living
 from watcher.act import ExecBackend, ProcessBackend, Rate, under_control
 from watcher.act.launched import LaunchIdentity
@@ -22,30 +22,8 @@ from watcher.view.history import controlled
 @pytest.fixture
 def training(tmp_path: Path) -> Iterator[Launched]:
     with Launched(tmp_path) as started:
-        started.go(2)
-        until(lambda: protocol.read_json(str(started.control / protocol.HEARTBEAT)), "heartbeat")
+        started.begin()
         yield started
-
-
-def order(training: Launched, kind: Any, *then: Any, **args: Any) -> Stop:
-    return Stop(training.run, ExecBackend(), kind=kind, then=then, **args)
-
-
-def carried(act: Stop, training: Launched, *states: str) -> Stop:
-    """Step the training and the action in turn until the action is in one of these states."""
-
-    def reached() -> bool:
-        act.step()
-        if act.state in ("verified", "failed", "refused", "cancelled", *states):
-            return True
-        try:
-            training.go(1)
-        except EOFError:
-            time.sleep(0.01)
-        return False
-
-    until(reached, f"{states}: {act.state} {act.proof}")
-    return act
 
 
 def commands(training: Launched) -> list[str]:

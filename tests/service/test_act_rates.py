@@ -13,7 +13,6 @@ import pytest
 from tests.commands import here
 from tests.controlled import Launched, until
 from tests.worlds import World
-from watcher.control import protocol
 from watcher.nouns import Command
 from watcher.record import actions
 from watcher.view.status import status
@@ -26,8 +25,7 @@ Make = Callable[..., World]
 def training(tmp_path: Path) -> Iterator[Launched]:
     (tmp_path / "run" / "samples").mkdir(parents=True)
     with Launched(tmp_path) as started:
-        started.go(2)
-        until(lambda: protocol.read_json(str(started.control / protocol.HEARTBEAT)), "heartbeat")
+        started.begin()
         yield started
 
 

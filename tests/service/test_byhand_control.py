@@ -14,10 +14,9 @@ from pathlib import Path
 import pytest
 
 from tests.commands import PATIENCE, Answer, alone, command, here
-from tests.controlled import Launched, until
+from tests.controlled import Launched
 from tests.service.crashes import training as running
 from tests.service.daemons import Place, wait_for
-from watcher.control import protocol
 from watcher.control.lease import holder
 
 BEFORE = 0.1
@@ -42,8 +41,7 @@ def place(tmp_path: Path) -> Place:
 @pytest.fixture
 def training(place: Place) -> Iterator[Launched]:
     with Launched(place.folder, into=place.run) as started:
-        started.go(2)
-        until(lambda: protocol.read_json(str(started.control / protocol.HEARTBEAT)), "heartbeat")
+        started.begin()
         yield started
 
 
