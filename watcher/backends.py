@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from watcher.act import Backend, ExecBackend, NativeBackend, ProcessBackend
+from watcher.act import (
+    Backend,
+    ExecBackend,
+    NativeBackend,
+    Output,
+    ProcessBackend,
+    SlurmBackend,
+    SystemdBackend,
+    last_launch,
+)
 from watcher.config import WatchedRun
 from watcher.discover import FoundRun
 
@@ -29,7 +38,21 @@ def _for(found: FoundRun | None, backend: Backend, state: Path | None) -> Backen
     if isinstance(backend, ProcessBackend) and backend.interrupt is None:
         saves = found is not None and found.layout is not None and found.layout.saves_on_interrupt
         return backend.model_copy(update={"interrupt": saves})
-    return backend
+    return _recorded(found, backend, state)
+
+
+def _recorded(found: FoundRun | None, backend: Backend, state: Path | None) -> Backend:
+    """Give a backend whose unit or job is not named with that in which the run was launched."""
+    is_open = (isinstance(backend, SystemdBackend) and not backend.unit) or (
+        isinstance(backend, SlurmBackend) and not backend.job
+    )
+    launch = last_launch(Output(found.path), ExecBackend().with_state(state)) if found and is_open else None
+    if launch is None:
+        return backend
+    if isinstance(backend, SlurmBackend):
+        return backend.model_copy(update={"job": launch.record.get("slurm_job_id") or ""})
+    unit, user = launch.record.get("systemd_unit") or "", bool(launch.record.get("systemd_user"))
+    return backend.model_copy(update={"unit": unit, "user": user})
 
 
 def processes_of(backends: Sequence[Backend]) -> ProcessBackend:

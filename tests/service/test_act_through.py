@@ -15,7 +15,9 @@ from tests.commands import alone
 from tests.patients import STOP, Ward, only
 from tests.service.daemons import Place
 from tests.service.standins import INVOCATION, Cluster
+from tests.service.trees import Stop
 from tests.worlds import World
+from watcher.act import Backend, SlurmBackend, SystemdBackend
 from watcher.demo.world import PROMPTS
 from watcher.doctor.control import control
 
@@ -217,3 +219,11 @@ def test_whatever_commit_a_daemon_dies_at_the_run_is_stopped_and_that_is_proved(
         state, proof = live(tmp_path / f"death-{death}", cluster, backend, death)[0]
         assert state == "verified", f"death at commit {death}: {proof}"
         assert len(cluster.deeds()) - before == 1, f"death at commit {death}"
+
+
+@pytest.mark.parametrize(("backend", "words"), [(SystemdBackend(), "in a service"), (SlurmBackend(), "in a Slurm job")])
+def test_a_unit_or_job_that_nothing_names_is_not_guessed(tmp_path: Path, backend: Backend, words: str) -> None:
+    (tmp_path / "run").mkdir()
+    act = Stop(tmp_path / "run", backend)
+    assert act.step() == "failed"
+    assert f"was not launched by `watcher exec` {words}" in act.proof

@@ -142,18 +142,68 @@ def test_one_that_ends_at_once_is_no_start(run: Run) -> None:
     assert "no such model" in log.read_text()
 
 
-def test_a_unit_is_started_by_systemd(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    run.launch()
+def stand_in(run: Run, monkeypatch: pytest.MonkeyPatch, name: str, program: str) -> None:
+    """Put a program of systemd's on PATH that notes its arguments, and does no more than is said."""
+    folder = run.folder / "bin"
+    folder.mkdir(exist_ok=True)
+    script = folder / name
+    script.write_text(f'#!/bin/sh\necho "$@" >> {run.folder}/asked\n{program}\n')
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+
+
+def in_a_unit(run: Run, *more: str) -> None:
+    """Have a launch that has ended, and that a unit had started."""
+    run.launch(*more)
     run.end()
     unit = {"systemd_unit": "flux.service", "systemd_user": True}
     protocol.write_json(str(run.control / protocol.LAUNCH), {**run.record(), **unit})
-    folder = run.folder / "bin"
-    folder.mkdir()
-    script = folder / "systemctl"
-    script.write_text(f'#!/bin/sh\necho "$@" >> {run.folder}/asked\n')
-    script.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+
+
+def test_a_unit_is_started_by_systemd(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    in_a_unit(run)
+    stand_in(run, monkeypatch, "systemctl", "")
     monkeypatch.setattr("watcher.byhand.resume.STARTS", 0.5)
     assert "`journalctl -u flux.service`" in run.resume().err
     # systemctl(1): `start PATTERN...`; `--user` talks to the service manager of the calling user.
     assert (run.folder / "asked").read_text() == "--user start flux.service\n"
+
+
+def test_what_systemd_says_against_it_is_said_at_once(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    in_a_unit(run)
+    stand_in(run, monkeypatch, "systemctl", "echo Unit flux.service not found. >&2; exit 5")
+    answer = run.resume()
+    assert answer.status == 1
+    assert "`systemctl --user start flux.service`: Unit flux.service not found." in answer.err
+
+
+def test_a_units_command_is_not_added_to_and_that_is_said(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    in_a_unit(run)
+    stand_in(run, monkeypatch, "systemctl", "exit 1")
+    answer = run.resume("--with", "--more x")
+    assert answer.status == 0, answer.err
+    assert "not through its unit flux.service" in answer.out
+    assert not (run.folder / "asked").exists()
+    run.end()
+
+
+def test_called_within_a_service_it_gets_a_scope_of_its_own(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    run.launch()
+    run.end()
+    within = run.folder / "cgroup"
+    within.write_text("0::/user.slice/user-1000.slice/user@1000.service/app.slice/watcher.service\n")
+    monkeypatch.setattr("watcher.control.record.CGROUP", str(within))
+    stand_in(run, monkeypatch, "systemd-run", 'while [ "$1" != -- ]; do shift; done; shift; exec "$@"')
+    answer = run.resume()
+    assert answer.status == 0, answer.err
+    assert "a scope of its own" in answer.out
+    # systemd-run(1): `--user`, `--scope`, `--quiet` and `--collect` come before the command, which `--` ends.
+    assert (run.folder / "asked").read_text().startswith("--user --scope --quiet --collect -- ")
+    assert len(run.starts()) == 2
+    run.end()
+
+
+def test_by_hand_it_is_started_into_the_same_folder(run: Run) -> None:
+    run.launch("--api_key", "hush")
+    run.end()
+    assert f"watcher exec --run {run.path} -- " in run.resume().err

@@ -17,6 +17,7 @@ from watcher.act.kept import Checkpoint, Kept, kept
 from watcher.act.launches import (
     Launch,
     acting_for,
+    last_launch,
     launch_beside,
     launch_of,
     launches,
@@ -60,6 +61,7 @@ __all__ = [
     "everything",
     "identify",
     "kept",
+    "last_launch",
     "launch_beside",
     "launch_of",
     "launches",

@@ -128,8 +128,8 @@ class SystemdBackend(Backend):
 
     name: ClassVar[str] = "systemd"
 
-    unit: str
-    """The unit, such as `flux-train.service`; a service or a scope."""
+    unit: str = ""
+    """The unit, such as `flux-train.service`; a service or a scope. Default: the service that `watcher exec` was in."""
     user: bool | Literal["auto"] = "auto"
     """`true`: a unit of your user manager (`systemctl --user`); `false`: of the system; `auto`: where it is active."""
 
@@ -146,8 +146,8 @@ class SlurmBackend(Backend):
 
     name: ClassVar[str] = "slurm"
 
-    job: Annotated[str, BeforeValidator(lambda value: str(value) if type(value) is int else value)]
-    """Number of the job, or of one element of an array: `12_3`."""
+    job: Annotated[str, BeforeValidator(lambda value: str(value) if type(value) is int else value)] = ""
+    """Number of the job, or of one element of an array: `12_3`. Default: the job that `watcher exec` was in."""
 
     @field_validator("job")
     @classmethod

@@ -11,6 +11,7 @@ from watcher.act import processes, slurm
 from watcher.act.backend import SlurmBackend
 from watcher.act.caller import veto
 from watcher.act.identity import Member, NoProcessError, joined, refuse, refuse_relaunch
+from watcher.act.launches import NoLaunchError
 from watcher.act.moves import OVER, Paces, World, also_sent, perhaps_before, proved, refused, to, vetoed
 from watcher.act.processes import Process
 from watcher.act.programs import UnansweredError
@@ -65,6 +66,8 @@ class BySlurm:
         self, output: Output, backend: SlurmBackend, evidence_at: float, known: Mapping[int, Process] | None = None
     ) -> JobIdentity:
         """Look for the job, which must be this user's, run, and have been started before the images were made."""
+        if not backend.job:
+            raise NoLaunchError(f"{output} was not launched by `watcher exec` in a Slurm job, and `job` names none")
         job = slurm.queue(backend.job)
         if job is None:
             raise NoProcessError(f"Slurm does not know job {backend.job}")

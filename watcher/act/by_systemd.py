@@ -11,6 +11,7 @@ from watcher.act import processes, systemd, ties
 from watcher.act.backend import SystemdBackend
 from watcher.act.caller import veto
 from watcher.act.identity import Member, NoProcessError, joined, refuse, refuse_relaunch, refuse_users
+from watcher.act.launches import NoLaunchError
 from watcher.act.moves import OVER, World, also_sent, escalates, perhaps_before, proved, refused, to, vetoed
 from watcher.act.processes import Process
 from watcher.act.programs import UnansweredError
@@ -63,6 +64,8 @@ class BySystemd:
         self, output: Output, backend: SystemdBackend, evidence_at: float, known: Mapping[int, Process] | None = None
     ) -> UnitIdentity:
         """Look for the unit, which must be active, and in the invocation in which the images were made."""
+        if not backend.unit:
+            raise NoLaunchError(f"{output} was not launched by `watcher exec` in a service, and `unit` names none")
         unit = systemd.chosen(backend)
         if not unit.invocation:
             raise ActError(f"unit {unit.name} has no InvocationID (systemd before 232?), so a restart cannot be told")

@@ -80,8 +80,13 @@ class Launch:
         process = processes.read(claim["pid"])
         return process is not None and process.alive and process.start == claim["start_time"]
 
+    @property
+    def run(self) -> str | None:
+        """Give the run's folder: as was known at the start, or as its training says; None where neither does."""
+        return self.record.get("run") or (self.claim() or {}).get("run")
+
     def writes_to(self, run: str) -> bool:
-        """Tell whether it is into a run's folder (resolved): as was known at the start, or as its training says."""
+        """Tell whether it is into a run's folder (resolved)."""
         return run in (self.record.get("run"), (self.claim() or {}).get("run"))
 
     def why_nobody(self) -> str:
@@ -148,6 +153,12 @@ def launches_of(run: str, in_state: Iterable[Launch]) -> list[Launch]:
     """Give those of the launches beside a run's folder (resolved) and in a state folder that write to it."""
     beside = launch_beside(run)
     return [one for one in (*([beside] if beside else ()), *in_state) if one.writes_to(run)]
+
+
+def last_launch(output: Output, backend: ExecBackend) -> Launch | None:
+    """Give the newest launch that is recorded for a run's folder, also one that has ended."""
+    found = launches(output, backend)
+    return max(found, key=lambda one: float(one.record["launched_at"]), default=None)
 
 
 def acting_for(output: Output, backend: ExecBackend) -> Path | None:

@@ -18,6 +18,7 @@ from watcher.act import ExecBackend, Launch
 from watcher.byhand.meant import Meant
 from watcher.control import proc
 from watcher.control.protocol import HIDDEN
+from watcher.control.record import service
 from watcher.errors import ActError, StepError
 
 STARTS = 60.0
@@ -48,8 +49,8 @@ class Again:
         """Give the command that starts it."""
         if self.unit:
             return ["systemctl", *(["--user"] if self.is_user_unit else []), "start", self.unit]
-        run = str(self.launch.record["run"])
-        return [sys.executable, "-m", "watcher", "exec", "--run", run, "--", *self.argv]
+        run = ["--run", self.launch.run] if self.launch.run else []
+        return [*_apart(), sys.executable, "-m", "watcher", "exec", *run, "--", *self.argv]
 
     def said(self) -> Iterator[str]:
         """Say for people what would be started, where, and what is not as it was."""
@@ -57,10 +58,31 @@ class Again:
         if self.unit:
             yield f"through its unit: {' '.join(self.command)}"
             return
-        yield f"in {self.cwd}, under control, in a session of its own; what it prints goes to {self.log}"
+        if unit := self.launch.record.get("systemd_unit"):
+            yield f"not through its unit {unit}, whose command cannot be added to"
+        apart = " and, as this is a service's process, a scope of its own" if _apart() else ""
+        yield f"in {self.cwd}, under control, in a session of its own{apart}; what it prints goes to {self.log}"
         left_out = self.launch.record.get("environment_left_out") or []
         if left_out:
             yield f"without these variables, which were set then and are not kept: {', '.join(left_out)}"
+
+
+def _apart() -> list[str]:
+    """Give what takes a command out of the service that this process is in, which would end it with itself.
+
+    systemd-run(1): with `--scope` it runs as a child of its caller, with its environment, folder and output;
+    `--collect` forgets the scope once it has failed.
+    """
+    name, is_user = service()
+    program = shutil.which("systemd-run")
+    if not name or program is None:
+        return []
+    return [program, *(["--user"] if is_user else []), "--scope", "--quiet", "--collect", "--"]
+
+
+def _bus() -> dict[str, str]:
+    """Give what leads systemd-run to the user's manager."""
+    return {"XDG_RUNTIME_DIR": os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.geteuid()}"}
 
 
 def again(meant: Meant, extra: Sequence[str]) -> Again:
@@ -79,10 +101,10 @@ def again(meant: Meant, extra: Sequence[str]) -> Again:
         raise StepError(f"{name} was launched on {record['host']}; start it there", permanent=True)
     argv = (*record["argv"], *extra)
     if hidden := [word for word in record["argv"] if HIDDEN in word]:
-        shown = " ".join(map(shlex.quote, argv))
+        shown = shlex.join(["watcher", "exec", *(["--run", launch.run] if launch.run else []), "--", *argv])
         raise StepError(
             f"{name}: its command holds secrets that were not recorded ({', '.join(hidden)}); start it by hand: "
-            f"cd {shlex.quote(record['cwd'])} && watcher exec -- {shown}",
+            f"cd {shlex.quote(record['cwd'])} && {shown}",
             permanent=True,
         )
     _refuse_missing(name, record)
@@ -100,7 +122,7 @@ def start(found: Again) -> Launch:
     """
     began = time.monotonic()
     if found.unit:
-        subprocess.run(found.command, check=False, capture_output=True, timeout=STARTS)
+        _by_systemd(found)
     else:
         _detached(found)
     while time.monotonic() - began < STARTS:
@@ -114,13 +136,13 @@ def start(found: Again) -> Launch:
 
 def _last(meant: Meant) -> Launch:
     backends = [one for one in meant.backends if isinstance(one, ExecBackend)]
-    found = act.launches(meant.output, backends[0]) if backends else []
-    if not found:
+    found = act.last_launch(meant.output, backends[0]) if backends else None
+    if found is None:
         raise StepError(
             f"{meant.run.name} was not launched by `watcher exec`, so it is not known how; start it as you did",
             permanent=True,
         )
-    return max(found, key=lambda one: float(one.record["launched_at"]))
+    return found
 
 
 def _refuse_running(meant: Meant, launch: Launch) -> None:
@@ -142,13 +164,29 @@ def _refuse_missing(name: str, record: Mapping[str, Any]) -> None:
         raise StepError(f"{name}: its program {program} is not there any more", permanent=True)
 
 
+def _by_systemd(found: Again) -> None:
+    """Have its unit started.
+
+    Raises:
+        StepError: systemd says that it cannot be, or says nothing.
+
+    """
+    try:
+        done = subprocess.run(found.command, check=False, capture_output=True, text=True, timeout=STARTS)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise StepError(f"`{' '.join(found.command)}`: {error}", permanent=True) from error
+    if done.returncode:
+        said = " ".join(done.stderr.split()) or f"status {done.returncode}"
+        raise StepError(f"`{' '.join(found.command)}`: {said}", permanent=True)
+
+
 def _detached(found: Again) -> None:
     """Start it in a session of its own and as nobody's child, so that neither this terminal nor its end reaches it."""
     with found.log.open("ab") as log:
         subprocess.run(
             [sys.executable, "-c", _LEAVES, *found.command],
             cwd=found.cwd,
-            env=dict(found.environment),
+            env={**found.environment, **(_bus() if _apart() else {})},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

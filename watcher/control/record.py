@@ -15,6 +15,7 @@ from . import proc
 from .folder import Place
 from .protocol import LAUNCH, VERSION, read_json, redact, write_json
 
+CGROUP = "/proc/self/cgroup"
 KEPT = (
     *("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "HOME", "SHELL", "PYTHONPATH", "PYTHONHASHSEED"),
     *("VIRTUAL_ENV", "CONDA_PREFIX", "CONDA_DEFAULT_ENV", "HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE"),
@@ -106,15 +107,24 @@ def _managers(environment: dict[str, str]) -> dict[str, Any]:
 
 
 def _unit(environment: dict[str, str]) -> dict[str, Any]:
-    """Give the systemd service that this process is in, by its control group (cgroups(7)), if one has started it."""
+    """Give the systemd service that this process is in, if one has started it."""
+    name, is_user = service()
+    is_unit = bool(environment.get("INVOCATION_ID") and name)
+    return {"systemd_unit": name if is_unit else None, "systemd_user": is_unit and is_user}
+
+
+def service() -> tuple[str, bool]:
+    """Give the systemd service that this process is in, by its control group (cgroups(7)), and whether of a user.
+
+    The name is empty where it is in none: in a terminal's scope, or without systemd.
+    """
     try:
-        with open("/proc/self/cgroup", encoding="utf-8") as file:
+        with open(CGROUP, encoding="utf-8") as file:
             path = file.read().strip().rpartition(":")[2]
     except OSError:
         path = ""
     name = path.rpartition("/")[2]
-    is_unit = bool(environment.get("INVOCATION_ID")) and name.endswith(".service")
-    return {"systemd_unit": name if is_unit else None, "systemd_user": is_unit and "/user@" in path}
+    return (name, "/user@" in path) if name.endswith(".service") else ("", False)
 
 
 def kept(environment: dict[str, str]) -> dict[str, str]:
