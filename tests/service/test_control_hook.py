@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.controlled import LAUNCH, Trained, until
+from tests.controlled import LAUNCH, Trained, site, until
 from watcher.control import protocol
 
 NOBODY = 65534
@@ -221,6 +221,19 @@ def test_files_that_would_stall_a_reader_stall_no_step(tmp_path: Path) -> None:
         assert training.step_until(1)["state"] == "refused"
         assert training.step_until(training.send("scale_lr", factor=0.5))["state"] == "applied"
     assert training.process.returncode == 0
+
+
+def test_a_hook_that_cannot_be_loaded_yet_holds_no_step_up_and_is_there_later(tmp_path: Path) -> None:
+    late, gate = site(tmp_path) / "_control_copy" / "hook.py", tmp_path / "gate"
+    os.mkfifo(gate)  # who opens it for reading waits, as on a file system that does not answer
+    late.write_text(late.read_text().replace("import atexit\n", f"import atexit\nopen({str(gate)!r}).read()\n"))
+    with Trained(tmp_path) as training:
+        training.go(20)
+        assert not (training.control / protocol.HEARTBEAT).exists()
+        gate.write_text("")
+        until(lambda: training.go(1) or (training.control / protocol.HEARTBEAT).exists(), "hook")
+        assert training.step_until(training.send("scale_lr", factor=0.5))["state"] == "applied"
+    assert training.used[-1] == pytest.approx([0.05, 0.01])
 
 
 @pytest.mark.parametrize(

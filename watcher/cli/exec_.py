@@ -32,7 +32,7 @@ def exec_(
 
     `watcher exec -- accelerate launch train.py --output_dir out` behaves as the command alone: terminal, signals,
     input, output and exit status are the command's. A record of the launch goes beside the run's folder, into
-    `.watcher/`. The daemon does not act through it yet.
+    `.watcher/`. A daemon, or `watcher stop`, `checkpoint` and `lr`, act from inside of it.
     """
     from watcher.control import launcher
     from watcher.launch import output_folder

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 OPTIMIZERS = "torch.optim.optimizer"
 SCHEDULERS = "torch.optim.lr_scheduler"
+PATIENCE = 2.0
+"""Seconds that the very first step waits for the hook to be loaded, from a file system that may not answer."""
 
 
 def arm() -> None:
@@ -68,7 +70,10 @@ def _reporting(spec: Any, then: Callable[[Any], None]) -> Any:
 
 
 class Late:
-    """The hook, loaded at the first step: processes that import torch and never step one do not wait for it."""
+    """The hook, loaded at the first step: processes that import torch and never step one do not wait for it.
+
+    It is loaded beside the training, which goes on without it where that takes too long, and has it from then on.
+    """
 
     def __init__(self) -> None:
         self.hook: Any = None
@@ -87,7 +92,14 @@ class Late:
             self.hook.after(optimizer)
 
     def _load(self) -> None:
+        import threading
+
         self.tried = True
+        loading = threading.Thread(target=self._import, name="watcher-load", daemon=True)
+        loading.start()
+        loading.join(PATIENCE)
+
+    def _import(self) -> None:
         try:
             from . import hook
 
