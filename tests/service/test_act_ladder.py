@@ -153,3 +153,13 @@ def test_a_log_is_no_checkpoint(trees: Trees, name: str) -> None:
     stop = Stop(trees.run)
     stop.go("acknowledged")
     assert stop.step(61) == "failed"
+
+
+def test_memory_of_a_gpu_that_outlives_a_process_is_said(tmp_path: Path) -> None:
+    with Trees(tmp_path) as trees:
+        trees.train("up('trainer'); rest()")
+        pid = trees.pid("trainer")
+        stop = Stop(trees.run)
+        stop.on_gpu = [(1, pid), (0, 1)]
+        stop.until("verified")
+        assert f"NVML still shows memory of GPU 1 for process {pid}. " in stop.proof

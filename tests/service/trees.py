@@ -153,6 +153,7 @@ class Stop:
         self.then = then
         """Backends that are tried after the first."""
         self.rates: list[Rate] = []
+        self.on_gpu: list[tuple[int, int]] = []
         self.now = time.time() + 10  # a process and what it writes are told apart to a second
         self.no_longer: str | None = None
         self.held: str | None = None
@@ -196,6 +197,7 @@ class Stop:
             recheck=lambda: self.no_longer,
             held=lambda: self.held,
             rates=lambda: self.rates,
+            on_gpu=lambda pids: [one for one in self.on_gpu if one[1] in pids],
         )
         return act.step(
             self.command, Output(self.run, self.stream, self.shared), [self.backend, *self.then], self.now, ask

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from watcher.score.devices import choose_device
-from watcher.score.gpus import BETWEEN, LOOKS, Gpu, Nvml, visible
+from watcher.score.gpus import BETWEEN, LOOKS, Gpu, Nvml, held, visible
 
 GIB = 2**30
 UUIDS = ["GPU-aa11", "GPU-aa22", "GPU-bb33"]
@@ -194,3 +194,19 @@ def test_no_text_gives_a_gpu_that_is_not_there_or_one_twice(text: str) -> None:
     found = visible(UUIDS, text)
     assert set(found) <= {0, 1, 2}
     assert len(set(found)) == len(found)
+
+
+def test_which_processes_still_hold_memory() -> None:
+    library = Library(Card("GPU-1", computing=((5, 7),)), Card("GPU-2", computing=((7, 9),)))
+    assert held([7, 8], library) == [(0, 7), (1, 7)]
+    assert not library.open
+
+
+def test_where_nvml_does_not_tell_nothing_is_said() -> None:
+    assert held([7], Library(Card("GPU-1", computing=((7,),), lost=True))) == []
+
+    class Broken(Library):
+        def nvmlInit(self) -> None:
+            raise OSError("libnvidia-ml.so.1")
+
+    assert held([7], Broken()) == []

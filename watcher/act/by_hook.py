@@ -15,7 +15,7 @@ from watcher.act.caller import veto
 from watcher.act.hooked import Said
 from watcher.act.identity import NoProcessError
 from watcher.act.launched import LaunchIdentity, confirm, identify
-from watcher.act.moves import LOGS, OVER, World, also_sent, perhaps_before, proved, refused, to, tried, vetoed
+from watcher.act.moves import LOGS, OVER, World, also_sent, on_gpu, perhaps_before, proved, refused, to, tried, vetoed
 from watcher.act.processes import Process
 from watcher.act.ties import Output
 from watcher.clock import clock, span
@@ -168,7 +168,14 @@ def _stopped(command: Command, world: World, identity: LaunchIdentity, said: Sai
         if not said.checkpoint:
             return proved(command, world, gone, identity)
         progress = {**command.progress, "kept": {"checkpoint": said.checkpoint}}
-        return to(command, "verified", world, f"{gone}{said_saved}.{tried(command)}", identity, progress)
+        return to(
+            command,
+            "verified",
+            world,
+            f"{gone}{said_saved}.{on_gpu(world, identity)}{tried(command)}",
+            identity,
+            progress,
+        )
     since = command.progress.get("ended_at")
     if since is None:
         return replace(command, proof="it ends", progress={**command.progress, "ended_at": world.now})

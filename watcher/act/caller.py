@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,6 +47,9 @@ class Caller:
     """Who vetoes every action on the run, when and why, or None; beside the file `HOLD`."""
     rates: Callable[[], Sequence[Rate]] = tuple
     """The learning rates that the trainer has logged, by step."""
+
+    on_gpu: Callable[[Collection[int]], Sequence[tuple[int, int]]] = lambda _pids: ()
+    """Which of some processes still hold memory of a GPU, as (GPU, pid)."""
 
     @property
     def kept(self) -> Kept:

@@ -140,7 +140,7 @@ def proved(command: Command, world: World, gone: str, identity: Frozen) -> Comma
     left = world.ask.kept
     waited = f"There was {command.progress['lost']}. " if "lost" in command.progress else ""
     progress = {**command.progress, "kept": left.facts}
-    proof = f"{gone}.{tried(command)} {waited}{left.survives()}"
+    proof = f"{gone}.{on_gpu(world, identity)}{tried(command)} {waited}{left.survives()}"
     return to(command, "verified", world, proof, identity, progress)
 
 
@@ -148,6 +148,13 @@ def saved(command: Command, world: World, new: Checkpoint, also: str) -> Command
     """Say which checkpoint was made, and what is to be said `also`."""
     progress = {**command.progress, "kept": {"checkpoint": new[1], "checkpoint_step": new[0]}}
     return to(command, "verified", world, f"saved {new[1]} (step {new[0]}).{also}", None, progress)
+
+
+def on_gpu(world: World, identity: Frozen) -> str:
+    """Say, as a sentence, which processes that are gone still hold memory of a GPU: the driver may need a restart."""
+    found = world.ask.on_gpu([member.pid for member in identity.members])
+    listed = ", ".join(f"GPU {gpu} for process {pid}" for gpu, pid in found)
+    return f" NVML still shows memory of {listed}." if found else ""
 
 
 def tried(command: Command) -> str:

@@ -5,7 +5,7 @@ from watcher.score.checkpoint import Checkpoint, find_checkpoint
 from watcher.score.devices import NEEDED, Device, choose_device, is_fallback
 from watcher.score.duplicates import duplicates
 from watcher.score.fetch import fetch_model, load_model
-from watcher.score.gpus import Gpu, Nvml, Probe
+from watcher.score.gpus import Gpu, Nvml, Probe, held
 from watcher.score.known import KNOWN, OFFERED, Known, Vision, known_model, vision_of
 from watcher.score.messages import Job, Scored, ScorerDown
 from watcher.score.metrics import ScoredImage, paired_delta, previous_delta, scorer_metrics, summarise
@@ -39,6 +39,7 @@ __all__ = [
     "duplicates",
     "fetch_model",
     "find_checkpoint",
+    "held",
     "is_fallback",
     "known_model",
     "load_model",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -96,6 +96,22 @@ class Nvml:
                 self._pause(BETWEEN)
             looks.append([_look(nvml, place, number) for place, number in enumerate(seen)])
         return [_worst(of_one) for of_one in zip(*looks, strict=True)]
+
+
+def held(pids: Collection[int], library: Any = None) -> list[tuple[int, int]]:
+    """Give which of some processes still hold memory, as (GPU as nvidia-smi counts, pid); nothing where NVML is not."""
+    try:
+        nvml = library or _pynvml()
+        nvml.nvmlInit()
+    except Exception:  # noqa: BLE001 - no module, no driver, or a broken one: each has errors of its own
+        return []
+    try:
+        handles = [(number, nvml.nvmlDeviceGetHandleByIndex(number)) for number in range(nvml.nvmlDeviceGetCount())]
+        return [(number, pid) for number, handle in handles for pid in _processes(nvml, handle) if pid in pids]
+    except nvml.NVMLError:
+        return []
+    finally:
+        nvml.nvmlShutdown()
 
 
 def _pynvml() -> Any:

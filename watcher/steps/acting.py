@@ -14,6 +14,7 @@ from watcher.names import LEARNING_RATE
 from watcher.nouns import FINAL, RATES, ActionKind, Command, Limits, Run
 from watcher.record import actions, evaluations, holds, judgements, runs, samples, scalars
 from watcher.record.store import Store
+from watcher.score import held
 from watcher.steps import freezing
 from watcher.steps.outcome import outcome
 from watcher.steps.rest import Rest
@@ -109,6 +110,7 @@ class Acting:
             behind=lambda: self._behind(command),
             held=lambda: self._held(run),
             rates=lambda: self._rates(run),
+            on_gpu=held,
         )
         return act.step(command, output, self._backends(run), now, ask)
 
