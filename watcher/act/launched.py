@@ -72,7 +72,7 @@ class LaunchIdentity:
         if not self.processes.is_here:
             return f"it ran on {self.host}, before a restart or in another container: its end is not seen from here"
         known = processes.everything()
-        marked = launch.living() if launch else ()
+        marked = _tree(launch, self.trainer[0], known) if launch else ()
         pids = {*marked, *(one.pid for one in self.processes.extended(known).living(known))}
         listed = ", ".join(f"{pid} ({known[pid].shown[:60]})" for pid in sorted(pids) if pid in known)
         return f"still running: {listed}" if listed else ""
@@ -159,11 +159,24 @@ def _seen(launch: Launch, pid: int, output: Output, known: Mapping[int, Process]
     if pid not in known:
         raise NoProcessError(f"process {pid} of launch {launch.id} has ended")
     root = known[pid]
-    tree = {one.pid: one for one in (root, *(known[pid] for pid in launch.living() if pid in known))}
+    tree = {one.pid: one for one in (root, *(known[pid] for pid in _tree(launch, pid, known)))}
     refuse_users([*tree.values()])
     refuse([root], output)
     members = tuple(Member(one.pid, one.start, one.shown, one is root) for one in tree.values())
     return Identity(processes.host(), processes.boot_id(), processes.pid_namespace(), root.uid, tie, members)
+
+
+def _tree(launch: Launch, trainer: int, known: Mapping[int, Process]) -> Sequence[int]:
+    """Give the living processes of a launch; of one by a GUI only what that has started for this training."""
+    living = [pid for pid in launch.living() if pid in known]
+    if not any(ties.is_gui(known[pid]) for pid in living):
+        return living
+    top = trainer
+    while top in known and (parent := known.get(known[top].parent)) and parent.pid in living:
+        if ties.is_gui(parent):
+            break
+        top = parent.pid
+    return sorted({top, *processes.descendants([top], known)} & {*living})
 
 
 def _refuse_younger(launch: Launch, trainer: Process | None, evidence_at: float) -> None:

@@ -21,6 +21,7 @@ from watcher.control import folder as folders
 from watcher.control import protocol, whose
 from watcher.control.armed import NOT_ARMED, armed, members
 from watcher.control.lease import holder
+from watcher.launch import output_folder
 
 SILENT = 60.0
 """Seconds without a heartbeat, which comes every ten, after which a training on another host counts as gone."""
@@ -82,12 +83,22 @@ class Launch:
 
     @property
     def run(self) -> str | None:
-        """Give the run's folder: as was known at the start, or as its training says; None where neither does."""
-        return self.record.get("run") or (self.claim() or {}).get("run")
+        """Give the run's folder, resolved, as was known at the start, or as its training was told; else None.
+
+        Under a GUI only the training itself is told the folder.
+        """
+        if self.record.get("run"):
+            return str(self.record["run"])
+        claim = self.claim() or {}
+        try:
+            folder = output_folder(claim.get("argv") or (), Path(claim.get("cwd") or "/"))
+        except OSError:
+            return None
+        return os.path.realpath(folder) if folder else None
 
     def writes_to(self, run: str) -> bool:
         """Tell whether it is into a run's folder (resolved)."""
-        return run in (self.record.get("run"), (self.claim() or {}).get("run"))
+        return self.run == run
 
     def why_nobody(self) -> str:
         """Say why nobody reads commands."""

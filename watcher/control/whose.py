@@ -61,7 +61,8 @@ def claim(folder: str, launch_id: str) -> protocol.Json | None:
         OSError: the folder cannot be written.
     """
     process = me()
-    mine = dict(process, version=protocol.VERSION, launch_id=launch_id, group=group(process))
+    how = {"argv": protocol.redact(proc.arguments(os.getpid())), "cwd": os.getcwd()}
+    mine = dict(process, version=protocol.VERSION, launch_id=launch_id, group=group(process), **how)
     os.makedirs(os.path.join(folder, CLAIMS), mode=0o700, exist_ok=True)
     place = os.path.join(folder, CLAIMS, f"{launch_id}.json")
     try:
