@@ -11,6 +11,7 @@ from tests.controlled import until
 from tests.service.natives import Native, ask
 from tests.service.trees import Trees
 from watcher.act import ProcessBackend
+from watcher.nouns import FINAL
 
 SEPARATE = ["ai-toolkit", "simpletuner", "server", "signal"]
 """Those that are asked to save first, and to end once they have."""
@@ -107,3 +108,20 @@ def test_without_saving_it_is_stopped_otherwise(native: Native) -> None:
     act.until("verified")
     assert native.asked() == []
     assert "SIGTERM" in act.proof
+
+
+@pytest.mark.parametrize("kind", ["checkpoint", "stop"])
+def test_killed_at_every_transition_it_is_asked_once(native: Native, kind: str) -> None:
+    """Each step is taken, lost with the daemon that took it, and taken by the next one a moment later."""
+    act = native.act(kind, **({"save": "required", "wait": 3600.0, "grace": 3600.0} if kind == "stop" else {}))
+
+    def ends() -> bool:
+        if native.asked():
+            native.saves(act)
+        act.peek()
+        return act.step(1) in FINAL
+
+    until(ends, f"end; {act.state}: {act.proof}")
+    assert act.state == "verified", act.proof
+    assert len(native.asked()) == len(set(native.asked()))
+    assert native.trees.lives("trainer") == (kind == "checkpoint")
