@@ -100,42 +100,6 @@ def test_a_trainer_that_still_logs_the_old_rate_contradicts_the_hook(training: L
     assert "the trainer logs 0.1 at step 50 still" in act.proof
 
 
-def test_a_checkpoint_is_saved_and_looked_at(training: Launched) -> None:
-    act = carried(order(training, "checkpoint"), training)
-    assert act.state == "verified", act.proof
-    place = Path(act.command.progress["kept"]["checkpoint"])
-    assert place.parent == training.control / "checkpoints"
-    assert (place / "state.pt").stat().st_size > 0
-    assert str(place) in act.proof
-
-
-def test_a_checkpoint_that_is_not_there_is_not_believed(training: Launched) -> None:
-    act = carried(order(training, "checkpoint"), training, "acknowledged")
-    number = act.command.progress["order"]
-    details = {"checkpoint": str(training.control / "checkpoints" / "none")}
-    ack = {"id": number, "launch_id": training.launch, "rank": 0, "state": "applied", "step": 3, "details": details}
-    protocol.write_json(str(training.control / "acks" / f"{number}-0.json"), {**ack, "at": time.time()})
-    assert act.step() == "failed"
-    assert "is not there" in act.proof
-
-
-def test_a_stop_saves_ends_the_training_and_looks_for_every_process(training: Launched) -> None:
-    act = carried(order(training, "stop", save="wait"), training)
-    assert act.state == "verified", act.proof
-    assert not is_living(training.trainer)
-    assert "all of launch" in act.proof
-    assert Path(act.command.progress["kept"]["checkpoint"], "state.pt").stat().st_size > 0
-    assert "lost" not in act.proof
-    assert training.process.wait(60) == 75
-
-
-def test_without_a_checkpoint_nothing_is_saved(training: Launched) -> None:
-    act = carried(order(training, "stop", save="no"), training)
-    assert (act.state, "checkpoint" in act.command.progress["kept"]) == ("verified", False)
-    assert "No checkpoint was found: all steps are lost" in act.proof
-    assert not (training.control / "checkpoints").exists()
-
-
 @pytest.mark.parametrize("state", ["waiting", "rechecked", "attempting"])
 def test_hold_vetoes_before_the_command_is_given(training: Launched, state: str) -> None:
     act = order(training, "scale_lr", factor=0.5)

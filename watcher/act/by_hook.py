@@ -160,29 +160,32 @@ def _without_trainer(command: Command, world: World, identity: LaunchIdentity, s
 
 
 def _stopped(command: Command, world: World, identity: LaunchIdentity, said: Said) -> Command:
-    said_saved = _said_saved(command, identity, said)
     left = identity.left()
     if not left:
-        seconds = world.now - command.progress["began"]
-        gone = f"all of launch {identity.launch} is gone after {seconds:.0f} s ({'; '.join(command.progress['sent'])})"
-        if not said.checkpoint:
-            return proved(command, world, gone, identity)
-        progress = {**command.progress, "kept": {"checkpoint": said.checkpoint}}
-        return to(
-            command,
-            "verified",
-            world,
-            f"{gone}{said_saved}.{on_gpu(world, identity)}{tried(command)}",
-            identity,
-            progress,
-        )
+        return _all_gone(command, world, identity, said)
     since = command.progress.get("ended_at")
     if since is None:
         return replace(command, proof="it ends", progress={**command.progress, "ended_at": world.now})
     if world.now - since < command.args["grace"]:
         return command
     late = f"{span(command.args['grace'])} after the training had ended"
-    return to(command, "failed", world, f"{left} {late}{said_saved}")
+    return to(command, "failed", world, f"{left} {late}{_said_saved(command, identity, said)}")
+
+
+def _all_gone(command: Command, world: World, identity: LaunchIdentity, said: Said) -> Command:
+    """Say what has survived; a stop that must have a checkpoint has failed without a fit one."""
+    seconds = world.now - command.progress["began"]
+    sent = "; ".join(command.progress["sent"])
+    gone = (
+        f"all of launch {identity.launch} is gone after {seconds:.0f} s ({sent}){_said_saved(command, identity, said)}"
+    )
+    is_saved = bool(said.checkpoint) and not hooked.unfit_checkpoint(identity, command, said.checkpoint)
+    if not is_saved and command.args["save"] == "required":
+        return to(command, "failed", world, f"{gone}; but a checkpoint was required, and none was saved")
+    if not is_saved:
+        return proved(command, world, gone, identity)
+    progress = {**command.progress, "kept": {"checkpoint": said.checkpoint}}
+    return to(command, "verified", world, f"{gone}.{on_gpu(world, identity)}{tried(command)}", identity, progress)
 
 
 def _said_saved(command: Command, identity: LaunchIdentity, said: Said) -> str:
