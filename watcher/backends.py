@@ -47,12 +47,13 @@ def _recorded(found: FoundRun | None, backend: Backend, state: Path | None) -> B
         isinstance(backend, SlurmBackend) and not backend.job
     )
     launch = last_launch(Output(found.path), ExecBackend().with_state(state)) if found and is_open else None
-    if launch is None:
+    if launch is None or not launch.living():  # of what has ended, unit and job may be somebody else's by now
         return backend
     if isinstance(backend, SlurmBackend):
-        return backend.model_copy(update={"job": launch.record.get("slurm_job_id") or ""})
+        return backend.recorded(launch.control, job=launch.record.get("slurm_job_id") or "")
+    assert isinstance(backend, SystemdBackend)
     unit, user = launch.record.get("systemd_unit") or "", bool(launch.record.get("systemd_user"))
-    return backend.model_copy(update={"unit": unit, "user": user})
+    return backend.recorded(launch.control, unit=unit, user=user)
 
 
 def processes_of(backends: Sequence[Backend]) -> ProcessBackend:

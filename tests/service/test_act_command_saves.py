@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -94,6 +97,77 @@ def test_without_the_checkpoint_it_stops_only_if_it_may(
     if save == "wait":
         until(act, "verified")
         assert "There was no new checkpoint within 1 min" in act.proof
+
+
+def test_a_rule_that_no_longer_fires_between_the_two_keeps_it_training(programs: Programs, trees: Trees) -> None:
+    act = Stop(trees.run, backend(programs, checkpoint="", stop=ENDS), save="wait", wait=3600.0)
+    accepted(act)
+    act.checkpoints = [(100, "checkpoint-100", act.now + 1)]
+    act.no_longer = "rule low no longer fires"
+    assert act.step(2) == "attempting"
+    assert act.step() == "cancelled"
+    assert not programs.told("stop")
+
+
+def test_a_program_that_cannot_save_keeps_no_stop_from_it_that_may_go_without(programs: Programs, trees: Trees) -> None:
+    act = Stop(trees.run, backend(programs, checkpoint="sys.exit('full')", stop=ENDS), save="wait", grace=3600.0)
+    until(act, "verified")
+    assert "ended with status 1: full" in act.proof
+    assert len(programs.told("stop")) == 1
+
+
+def test_what_could_not_be_stored_is_not_run_again(programs: Programs, trees: Trees) -> None:
+    act = Stop(trees.run, backend(programs, lr=""), kind="scale_lr", factor=0.5)
+    act.rates = [Rate(100, 1e-4, act.now - 60)]
+    act.go("attempting")
+    act.step()
+    for _ in range(3):  # it is run, and each time what comes of that cannot be stored
+        assert act.peek().state == "acknowledged"
+    accepted(act)
+    assert len(programs.told("scale_lr")) == 1
+
+
+def test_a_daemon_killed_when_it_lowered_the_rate_does_not_lower_it_twice(programs: Programs, trees: Trees) -> None:
+    act = Stop(trees.run, backend(programs, lr=""), kind="scale_lr", factor=0.5)
+    act.rates = [Rate(100, 1e-4, act.now - 60)]
+    act.go("attempting")
+    act.step()
+    assert act.peek().state == "acknowledged"
+    act.command = replace(act.command, id=2)  # of what the next daemon has not started it knows nothing
+    act.step(1)
+    wait_for(lambda: programs.told("scale_lr"), "the program has run")
+    act.rates.append(Rate(120, 0.5e-4, act.now + 1))
+    assert act.step(2) == "verified"
+    assert "which is not run twice" in act.proof
+    assert len(programs.told("scale_lr")) == 1
+
+
+def test_a_rate_that_may_have_been_lowered_is_not_lowered_by_another_backend(programs: Programs, trees: Trees) -> None:
+    first, second = backend(programs, lr="sys.exit(3)"), CommandBackend(lr=("/nowhere/lower",))
+    act = Stop(trees.run, first, kind="scale_lr", then=[second], factor=0.5)
+    act.rates = [Rate(100, 1e-4, act.now - 60)]
+    act.go("acknowledged")
+    wait_for(lambda: act.step() == "failed", "it has failed")
+    assert "ended with status 3" in act.proof
+    assert "/nowhere/lower" not in act.proof
+
+
+def test_a_program_that_was_taken_out_meanwhile_is_missed(programs: Programs, trees: Trees) -> None:
+    act = Stop(trees.run, backend(programs, checkpoint="", stop=ENDS), kind="checkpoint")
+    act.go("attempting")
+    act.backend = backend(programs, stop=ENDS)
+    assert act.step() == "refused"
+    assert "has no program for checkpoint any more" in act.proof
+
+
+def test_a_training_that_ended_before_its_rate_was_lowered_is_no_fault(programs: Programs, trees: Trees) -> None:
+    act = Stop(trees.run, backend(programs, lr=""), kind="scale_lr", factor=0.5)
+    act.rates = [Rate(100, 1e-4, act.now - 60)]
+    act.go("attempting")
+    act.step()
+    os.kill(trees.pid("trainer"), signal.SIGKILL)
+    trees.gone("trainer")
+    assert act.step() == "cancelled"
 
 
 def test_a_hold_between_the_two_keeps_it_training(programs: Programs, trees: Trees) -> None:

@@ -12,7 +12,7 @@ import pytest
 from tests.controlled import Launched, until
 from tests.service.hooks import carried, order
 from tests.service.trees import Stop, is_living
-from watcher.act import ExecBackend, ProcessBackend, Rate, under_control
+from watcher.act import CommandBackend, ExecBackend, ProcessBackend, Rate, under_control
 from watcher.act.launched import LaunchIdentity
 from watcher.control import protocol
 from watcher.control.lease import Lease
@@ -96,7 +96,8 @@ def test_a_trainer_that_still_logs_the_old_rate_contradicts_the_hook(training: L
     act.rates = [Rate(1, 0.1, time.time() - 60), Rate(50, 0.1, time.time() + 60)]
     carried(act, training, "acknowledged")
     awaits_its_log(act, training)
-    assert act.step(601) == "failed"
+    act.then = [CommandBackend(lr=("/nowhere/lower",))]
+    assert act.step(601) == "failed"  # and nobody makes the same change once more
     assert "the trainer logs 0.1 at step 50 still" in act.proof
 
 

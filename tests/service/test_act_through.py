@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,9 +16,10 @@ from tests.commands import alone
 from tests.patients import STOP, Ward, only
 from tests.service.daemons import Place
 from tests.service.standins import INVOCATION, Cluster
-from tests.service.trees import Stop
+from tests.service.trees import Stop, Trees
 from tests.worlds import World
 from watcher.act import Backend, SlurmBackend, SystemdBackend
+from watcher.control import folder, proc, protocol
 from watcher.demo.world import PROMPTS
 from watcher.doctor.control import control
 
@@ -219,6 +221,35 @@ def test_whatever_commit_a_daemon_dies_at_the_run_is_stopped_and_that_is_proved(
         state, proof = live(tmp_path / f"death-{death}", cluster, backend, death)[0]
         assert state == "verified", f"death at commit {death}: {proof}"
         assert len(cluster.deeds()) - before == 1, f"death at commit {death}"
+
+
+@pytest.mark.parametrize("stranger", [False, True])
+def test_a_unit_that_only_the_launch_names_is_not_ended_with_what_else_it_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stranger: bool
+) -> None:
+    cluster = Cluster(tmp_path, monkeypatch)
+    cluster.unit()
+    cluster.after("stop", ActiveState="inactive", SubState="dead")
+    with Trees(tmp_path) as trees:
+        control = launched(trees.run)
+        trees.python("up('trainer'); rest()", environment={"INVOCATION_ID": INVOCATION, "WATCHER_LAUNCH": "one"})
+        cluster.set(pid=trees.pid("trainer"))
+        if stranger:
+            trees.python("up('other'); rest()", environment={"INVOCATION_ID": INVOCATION})
+            trees.pid("other")
+        act = Stop(trees.run, SystemdBackend().recorded(control, unit="flux-train.service", user=True))
+        act.until("refused" if stranger else "verified")
+        assert trees.lives("trainer") == stranger
+        assert ("which is not the launch's; name it in `control:`" in act.proof) == stranger
+
+
+def launched(run: Path) -> Path:
+    """Record a launch beside a run's folder; its processes bear the mark `one`."""
+    control = Path(folder.place(str(run), "one", lambda: str(run.parent / "state")).path)
+    here = {"host": os.uname().nodename, "boot_id": proc.boot_id(), "pid_namespace": proc.pid_namespace()}
+    known = {"version": 1, "launch_id": "one", "run": str(run), "pid": 1, "start_time": 1, "launched_at": 1.0}
+    protocol.write_json(str(control / protocol.LAUNCH), {**known, **here})
+    return control
 
 
 @pytest.mark.parametrize(("backend", "words"), [(SystemdBackend(), "in a service"), (SlurmBackend(), "in a Slurm job")])

@@ -20,8 +20,10 @@ UNIT = {"systemd_unit": "flux.service", "systemd_user": True, "slurm_job_id": "1
 def launched(into: Path, launch: str = "one", at: float = 1.0, **more: Any) -> None:
     control = folder.place(str(into), launch, lambda: str(into.parent / "state")).path
     here = {"host": os.uname().nodename, "boot_id": proc.boot_id(), "pid_namespace": proc.pid_namespace()}
-    known = {"version": 1, "launch_id": launch, "run": str(into), "pid": 1, "start_time": 1, "launched_at": at}
-    protocol.write_json(f"{control}/{protocol.LAUNCH}", {**known, **here, **more})
+    me = proc.read(os.getpid())
+    assert me is not None
+    known = {"version": 1, "launch_id": launch, "run": str(into), "pid": me.pid, "start_time": me.start}
+    protocol.write_json(f"{control}/{protocol.LAUNCH}", {**known, "launched_at": at, **here, **more})
 
 
 def through(run: Path, *control: Any) -> list[Backend]:
@@ -53,7 +55,10 @@ def test_what_is_named_stays_as_it_is(tmp_path: Path) -> None:
     assert (systemd.unit, systemd.user, slurm.job) == ("mine.service", "auto", "7")
 
 
-@pytest.mark.parametrize("record", [{}, {"systemd_unit": None, "slurm_job_id": None}, {"run": "/elsewhere", **UNIT}])
+@pytest.mark.parametrize(
+    "record",
+    [{}, {"systemd_unit": None, "slurm_job_id": None}, {"run": "/elsewhere", **UNIT}, {"start_time": 1, **UNIT}],
+)
 def test_where_nothing_is_recorded_nothing_is_taken(tmp_path: Path, record: dict[str, Any]) -> None:
     (tmp_path / "run").mkdir()
     launched(tmp_path / "run", **record)

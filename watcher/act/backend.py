@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AnyHttpUrl, BeforeValidator, PrivateAttr, SecretStr, field_validator, model_validator
 
@@ -74,6 +74,21 @@ class NativeBackend(Backend):
         """Whether it can end a run only together with a checkpoint: it can."""
         return True
 
+    @field_validator("url")
+    @classmethod
+    def _holds_no_secret(cls, value: AnyHttpUrl | None) -> AnyHttpUrl | None:
+        if value and (value.username or value.password or value.query or value.fragment):
+            raise ValueError("give only the address, such as http://127.0.0.1:8001; the key is `key`")
+        return value
+
+    @field_validator("key")
+    @classmethod
+    def _is_a_header(cls, value: SecretStr | None) -> SecretStr | None:
+        text = value.get_secret_value().strip() if value else ""
+        if value and not (text and text.isascii() and text.isprintable()):
+            raise ValueError("no API key: it is empty, or holds what no header may")
+        return SecretStr(text) if value else None
+
     @model_validator(mode="after")
     def _one_way(self) -> NativeBackend:
         if self.signal and (self.url or self.key):
@@ -123,7 +138,24 @@ class ProcessBackend(Backend):
         return self
 
 
-class SystemdBackend(Backend):
+class RecordedBackend(Backend):
+    """A unit or job that runs the training, which may be left to what `watcher exec` has recorded of its launch."""
+
+    _control: Path | None = PrivateAttr(default=None)
+
+    @property
+    def control(self) -> Path | None:
+        """The control folder whose record names it; None where the configuration does."""
+        return self._control
+
+    def recorded(self, control: Path, **named: Any) -> Self:
+        """Give it with what a launch record names."""
+        made = self.model_copy(update=named)
+        made._control = control
+        return made
+
+
+class SystemdBackend(RecordedBackend):
     """The systemd unit that runs the training: stopped by `systemctl stop`, which no `Restart=` undoes."""
 
     name: ClassVar[str] = "systemd"
@@ -141,7 +173,7 @@ class SystemdBackend(Backend):
         return value
 
 
-class SlurmBackend(Backend):
+class SlurmBackend(RecordedBackend):
     """The Slurm job that runs the training: SIGTERM to all of it, then `scancel`."""
 
     name: ClassVar[str] = "slurm"

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
-from watcher.act import commanded, processes
+from watcher.act import commanded, effects, processes
 from watcher.act.backend import CommandBackend
 from watcher.act.caller import veto
 from watcher.act.commanded import CommandIdentity
 from watcher.act.identity import NoProcessError
-from watcher.act.moves import LOGS, OVER, SAVES, Paces, World, also_sent, proved, refused, saved, to, tried, vetoed
+from watcher.act.moves import OVER, Paces, World, also_sent, refused, to, vetoed
 from watcher.act.processes import Process
 from watcher.act.programs import Running
 from watcher.act.ties import Output
@@ -57,7 +56,7 @@ class ByCommand:
         """Tell whether the run has ended; where that is not sure, it has not."""
         if not self._paces.due(command, world):
             return False
-        return _is_gone(command, world)
+        return effects.is_gone(command, world)
 
     def begin(self, command: Command, world: World, noted: Mapping[str, Any]) -> Command:
         """Look once more whether it is the same launch."""
@@ -70,24 +69,44 @@ class ByCommand:
         return to(command, "attempting", world, "", identity, {**command.progress, **noted})
 
     def attempt(self, command: Command, world: World) -> Command:
-        """Start the program; one that ran while the daemon was killed right here is run once more."""
+        """Note that a program is run, then run it.
+
+        Where a daemon was killed right then, one that stops or saves is run once more, as that does no harm; one that
+        lowers the rate is not.
+        """
         if held := veto(world.output, world.ask):
             return vetoed(command, world, held)
-        if command.kind in RATES and (ended := _unprovable(command, world)):
+        if _is_second(command) and (why_not := world.ask.recheck()):
+            return to(command, "cancelled", world, why_not)
+        if command.kind in RATES and "trying" not in command.progress and (ended := effects.unprovable(command, world)):
             return ended
-        words = _words(command, world)
+        phase = "checkpoint" if _saves(command, world) else command.kind
+        if not effects.backend_of(world).program(phase):
+            return to(command, "refused", world, f"`command` has no program for {phase} any more; nothing was run")
+        if command.progress.get("trying") is None:
+            noted = {"trying": world.now, "phase": phase, "rate_before": effects.rate(world)}
+            return to(command, "attempting", world, command.proof, None, {**command.progress, **noted})
+        is_unseen = command.progress["trying"] != world.now and _key(command, world) not in self._running
+        if is_unseen and command.kind in RATES:
+            return _unseen(command, world)
+        return self._run(command, world)
+
+    def _run(self, command: Command, world: World) -> Command:
+        words = effects.backend_of(world).program(command.progress["phase"])
         try:
             identity = _confirm(CommandIdentity.from_json(command.identity), command, world)
-            running = commanded.start(words, world.output, _facts(command, identity, saves=_saves(command, world)))
+            # What could not be stored right after it was run must not be run again.
+            running = self._running.get(_key(command, world)) or commanded.start(
+                words, world.output, _facts(command, identity)
+            )
         except NoProcessError:
-            progress = also_sent(command, "nothing was run, it had ended", at=world.now, began=world.now, accepted=True)
-            return to(command, "acknowledged", world, "", None, progress)
+            return _had_ended(command, world)
         except ActError as error:
             return refused(command, world, error, "nothing was run")
         self._running[_key(command, world)] = running
         started = processes.read(running.pid)
         noted = {"pid": running.pid, "start": started.start if started else 0, "at": world.now, "began": world.now}
-        sent = also_sent(command, f"ran `{words[0]}`", accepted=False, rate_before=_rate(world), **noted)
+        sent = also_sent(command, f"ran `{words[0]}`", program=words[0], accepted=False, perhaps=True, **noted)
         return to(command, "acknowledged", world, "", identity, sent)
 
     def verify(self, command: Command, world: World) -> Command:
@@ -97,12 +116,12 @@ class ByCommand:
         if not self._paces.due(command, world):
             return command
         if command.kind in RATES:
-            return _lowered(command, world)
-        return _has_saved(command, world) if _saves(command, world) else _ended(command, world)
+            return effects.lowered(command, world)
+        return effects.has_saved(command, world) if effects.is_saving(command) else effects.ended(command, world)
 
     def _accepted(self, command: Command, world: World) -> Command:
         """See how the program ended; of one that an earlier daemon has started that is not known."""
-        backend, key, name = _backend(world), _key(command, world), _words(command, world)[0]
+        backend, key, name = effects.backend_of(world), _key(command, world), command.progress["program"]
         running = self._running.get(key)
         if running is None:
             if _runs_on(command) and world.now - command.progress["began"] < backend.timeout:
@@ -122,22 +141,18 @@ class ByCommand:
         return to(command, "acknowledged", world, "", None, progress)
 
 
-def _backend(world: World) -> CommandBackend:
-    assert isinstance(world.backend, CommandBackend)
-    return world.backend
-
-
 def _saves(command: Command, world: World) -> bool:
     """Tell whether the program for checkpoints is the one that runs now."""
     if command.kind == "checkpoint":
         return True
     is_over = "checkpoint" in command.progress or "lost" in command.progress
     wanted = command.kind == "stop" and command.args["save"] != "no"
-    return wanted and bool(_backend(world).checkpoint) and not is_over
+    return wanted and bool(effects.backend_of(world).checkpoint) and not is_over
 
 
-def _words(command: Command, world: World) -> tuple[str, ...]:
-    return _backend(world).program("checkpoint" if _saves(command, world) else command.kind)
+def _is_second(command: Command) -> bool:
+    """Tell whether a stop has come to its second program, after it has waited for a checkpoint."""
+    return command.kind == "stop" and "phase" in command.progress and "trying" not in command.progress
 
 
 def _key(command: Command, world: World) -> tuple[str, int, float]:
@@ -151,17 +166,42 @@ def _runs_on(command: Command) -> bool:
 
 
 def _not_accepted(command: Command, world: World, why: str) -> Command:
+    if command.kind == "stop" and effects.is_saving(command) and command.args["save"] != "required":
+        return to(command, "attempting", world, why, None, effects.then(command, lost=why))
     what = "; the run may still train" if command.kind == "stop" else ""
     return to(command, "failed", world, f"{why}{what}")
 
 
-def _facts(command: Command, identity: CommandIdentity, *, saves: bool) -> dict[str, Any]:
+def _unseen(command: Command, world: World) -> Command:
+    """Look only for what comes of a program that may have been run, and must not be run twice."""
+    sent = "the daemon was restarted right when it ran the program, which is not run twice"
+    noted = {"accepted": True, "perhaps": True, "at": world.now, "began": command.progress["trying"]}
+    return to(command, "acknowledged", world, "", None, also_sent(command, sent, **noted))
+
+
+def _had_ended(command: Command, world: World) -> Command:
+    if command.kind != "stop":
+        return to(command, "cancelled", world, OVER)
+    noted = {"at": world.now, "began": world.now, "accepted": True, "phase": "stop"}
+    return to(command, "acknowledged", world, "", None, also_sent(command, "nothing was run, it had ended", **noted))
+
+
+def _facts(command: Command, identity: CommandIdentity) -> dict[str, Any]:
     """Give what the program is told beside the run, as JSON."""
     pids = [member.pid for member in identity.members]
-    names = () if saves else {"stop": ("grace", "kill"), "scale_lr": ("factor", "min"), "set_lr": ("to",)}[command.kind]
+    names = (
+        ()
+        if effects.is_saving(command)
+        else {"stop": ("grace", "kill"), "scale_lr": ("factor", "min"), "set_lr": ("to",)}[command.kind]
+    )
     args = {name: command.args.get(name) for name in names}
-    action = "checkpoint" if saves else command.kind
-    return {"action": action, "reason": command.reason, "pids": pids, "launch": identity.launch, **args}
+    return {
+        "action": command.progress["phase"],
+        "reason": command.reason,
+        "pids": pids,
+        "launch": identity.launch,
+        **args,
+    }
 
 
 def _confirm(stored: CommandIdentity, command: Command, world: World) -> CommandIdentity:
@@ -172,115 +212,7 @@ def _confirm(stored: CommandIdentity, command: Command, world: World) -> Command
         ActError: it is another launch, or not to be told any more.
 
     """
-    fresh = commanded.find(world.output, _backend(world), command.evidence_at)
+    fresh = commanded.find(world.output, effects.backend_of(world), command.evidence_at)
     if fresh.launch != stored.launch or fresh.roots != stored.roots:
         raise ActError(f"the run was relaunched ({fresh.named}): an old decision does not stop a new launch")
     return fresh
-
-
-def _left(command: Command, world: World) -> str:
-    """Say what of the run is still there; empty where all of it is proved to be gone.
-
-    Raises:
-        ActError: that cannot be told.
-
-    """
-    return commanded.look(CommandIdentity.from_json(command.identity), world.output, _backend(world))
-
-
-def _sent(command: Command) -> str:
-    return "; ".join(command.progress["sent"])
-
-
-def _ended(command: Command, world: World) -> Command:
-    """Wait until all of the run is gone."""
-    try:
-        left = _left(command, world)
-    except ActError as error:
-        left = f"it is not known whether it runs: {error}"
-    if not left:
-        stored = CommandIdentity.from_json(command.identity)
-        seconds = world.now - command.progress["began"]
-        gone = f"{commanded.gone(stored, _backend(world))} after {seconds:.0f} s ({_sent(command)})"
-        return proved(command, world, gone, stored)
-    if world.now - command.progress["at"] < command.args["grace"]:
-        return command
-    return to(command, "failed", world, f"{left} {span(command.args['grace'])} after it {_sent(command)}")
-
-
-def _has_saved(command: Command, world: World) -> Command:
-    """Wait for the new checkpoint; a stop goes on with it, or without it where that is allowed."""
-    new = world.ask.new_checkpoint(command.created_at)
-    if command.kind == "checkpoint" and new:
-        return saved(command, world, new, tried(command))
-    if new:
-        return to(command, "attempting", world, f"it has saved {new[1]}", None, _then(command, checkpoint=list(new)))
-    if _is_gone(command, world):
-        return _gone_unsaved(command, world)
-    patience = command.args.get("wait", SAVES)
-    if world.now - command.progress["at"] < patience:
-        words = "its checkpoint is waited for"
-        return command if command.proof == words else replace(command, proof=words)
-    waited = f"no new checkpoint within {span(patience)} after it {_sent(command)}"
-    if command.kind == "checkpoint" or command.args["save"] == "required":
-        return to(command, "failed", world, waited)
-    return to(command, "attempting", world, waited, None, _then(command, lost=waited))
-
-
-def _is_gone(command: Command, world: World) -> bool:
-    try:
-        return not _left(command, world)
-    except ActError:
-        return False
-
-
-def _gone_unsaved(command: Command, world: World) -> Command:
-    if command.kind == "checkpoint":
-        return to(command, "cancelled", world, "the training ended before it had saved")
-    if command.args["save"] == "required":
-        return to(command, "failed", world, f"it has ended without a new checkpoint ({_sent(command)})")
-    return _ended(command, world)
-
-
-def _then(command: Command, **noted: Any) -> dict[str, Any]:
-    return {**command.progress, "accepted": False, **noted}
-
-
-def _rate(world: World) -> float | None:
-    """Give the rate that the trainer has logged last."""
-    rates = world.ask.rates()
-    return rates[-1].value if rates else None
-
-
-def _ratio(command: Command, old: float) -> float:
-    if command.kind == "set_lr":
-        return float(command.args["to"]) / old
-    return max(float(command.args["factor"]), (command.args.get("min") or 0.0) / old)
-
-
-def _unprovable(command: Command, world: World) -> Command | None:
-    """End a change of the rate that could not be proved, or would not lower it, before anything is done."""
-    old = _rate(world)
-    if not old or old < 0:
-        why = "the trainer logs no learning rate, by which alone it can be proved that a program lowers it"
-        return to(command, "failed", world, f"{why}; nothing was run")
-    if _ratio(command, old) >= 1:
-        return to(command, "cancelled", world, f"nothing is left to lower: the trainer logs {old:g}")
-    return None
-
-
-def _lowered(command: Command, world: World) -> Command:
-    """Wait until the trainer logs the lower rate."""
-    old, began = float(command.progress["rate_before"]), command.progress["began"]
-    new = next((rate for rate in reversed(world.ask.rates()) if rate.at > began), None)
-    if new and new.shows(old, _ratio(command, old)):
-        scalar = {"step": new.step, "value": new.value}
-        change = {"before": [old], "after": [new.value], "factor": new.value / old, "step": new.step, "scalar": scalar}
-        words = f"the trainer logs {new.value:g} at step {new.step}, {old:g} before ({_sent(command)}).{tried(command)}"
-        progress = {**command.progress, "lr": change, "newest": world.ask.newest()}
-        return to(command, "verified", world, words, None, progress)
-    if world.now - command.progress["at"] < LOGS:
-        words = "the trainer has not logged the new rate yet"
-        return command if command.proof == words else replace(command, proof=words)
-    still = f"still logs {new.value:g}" if new else "has logged no rate"
-    return to(command, "failed", world, f"the trainer {still} {span(LOGS)} after it {_sent(command)}")

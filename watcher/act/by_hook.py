@@ -15,7 +15,20 @@ from watcher.act.caller import veto
 from watcher.act.hooked import Said
 from watcher.act.identity import NoProcessError
 from watcher.act.launched import LaunchIdentity, confirm, identify
-from watcher.act.moves import LOGS, OVER, World, also_sent, on_gpu, perhaps_before, proved, refused, to, tried, vetoed
+from watcher.act.moves import (
+    LOGS,
+    OVER,
+    World,
+    also_sent,
+    on_gpu,
+    perhaps,
+    perhaps_before,
+    proved,
+    refused,
+    to,
+    tried,
+    vetoed,
+)
 from watcher.act.processes import Process
 from watcher.act.ties import Output
 from watcher.clock import clock, span
@@ -125,7 +138,14 @@ def _in_time(command: Command, world: World, identity: LaunchIdentity, said: Sai
     """Wait for the hook; what it has not begun in time, or is held meanwhile, is taken back."""
     if said.is_begun:  # a checkpoint may take long, and what is half done is not left alone
         if world.now - command.progress["at"] > LONGEST:
-            return to(command, "failed", world, f"begun, and not done by all ranks within {span(LONGEST)}")
+            return to(
+                command,
+                "failed",
+                world,
+                f"begun, and not done by all ranks within {span(LONGEST)}",
+                None,
+                perhaps(command),
+            )
         words = "it saves a checkpoint" if said.state == "saving" else "it is done, and watched for two further steps"
         return command if command.proof == words else replace(command, proof=words)
     held = veto(world.output, world.ask)
@@ -148,7 +168,9 @@ def _taken_back(command: Command, world: World, identity: LaunchIdentity, said: 
     has_answered = hooked.said(identity, command.progress["cancel"]).is_final
     if has_answered or world.now - command.progress["cancelled_at"] < ANSWERS:
         return command  # an answer without an end of the other means that it has begun meanwhile
-    return to(command, "failed", world, f"{why}, and the hook does not answer; it may still do it")
+    return to(
+        command, "failed", world, f"{why}, and the hook does not answer; it may still do it", None, perhaps(command)
+    )
 
 
 def _without_trainer(command: Command, world: World, identity: LaunchIdentity, said: Said) -> Command:
@@ -206,7 +228,8 @@ def _saved(command: Command, world: World, identity: LaunchIdentity, said: Said)
 
 def _lowered(command: Command, world: World, identity: LaunchIdentity, said: Said) -> Command:
     if said.differs:
-        return to(command, "failed", world, f"the ranks changed their rates differently: {said.differs}")
+        why = f"the ranks changed their rates differently: {said.differs}"
+        return to(command, "failed", world, why, None, perhaps(command))
     seen = command.progress.get("applied_at", world.now)
     logged = hooked.logged(world.ask.rates(), said)
     if logged.waits and world.now - seen < (LOGS if identity.has_trainer() else READ):
@@ -215,7 +238,8 @@ def _lowered(command: Command, world: World, identity: LaunchIdentity, said: Sai
         return command if command.proof == words else replace(command, proof=words, progress=progress)
     progress = {**command.progress, "lr": hooked.facts(said, logged), "newest": world.ask.newest()}
     if logged.contradicts:
-        return to(command, "failed", world, f"{hooked.went(said)}, but {logged.words}", None, progress)
+        why = f"{hooked.went(said)}, but {logged.words}"
+        return to(command, "failed", world, why, None, {**progress, "perhaps": True})
     return to(command, "verified", world, f"{hooked.went(said)}; {logged.words}.{tried(command)}", identity, progress)
 
 

@@ -157,9 +157,15 @@ def _waits(command: Command, world: World, stored: NativeIdentity) -> Command:
     """Wait for the checkpoint; what is not taken in time is taken back, so that something else may be tried."""
     where = stored.desk
     and_end = _and_end(command, where)
+    try:
+        is_taken = where.is_taken(and_end=and_end)
+    except UnansweredError:
+        raise
+    except ActError as error:
+        return to(command, "failed", world, f"what became of the request cannot be seen: {error}")
     held, patience = veto(world.output, world.ask), command.args.get("wait", SAVES)
     is_late = world.now - command.progress["at"] >= patience
-    if (held or is_late) and not where.is_taken(and_end=and_end):
+    if (held or is_late) and not is_taken:
         where.take_back(and_end=and_end)
         if held:
             return vetoed(command, world, f"{held}; the request was taken back")
@@ -169,7 +175,7 @@ def _waits(command: Command, world: World, stored: NativeIdentity) -> Command:
         return command if command.proof == words else replace(command, proof=words)
     if is_late:
         return to(command, "failed", world, f"no new checkpoint within {span(patience)} after it was asked for")
-    words = f"{where.trainer} is to save" if not where.is_taken(and_end=and_end) else f"{where.trainer} saves"
+    words = f"{where.trainer} saves" if is_taken else f"{where.trainer} is to save"
     return command if command.proof == words else replace(command, proof=words)
 
 
@@ -187,12 +193,21 @@ def _end(command: Command, world: World, stored: NativeIdentity, new: Checkpoint
         return command
     try:
         sent = stored.desk.end(_asked_now(world, stored))
-    except UnansweredError:
-        raise
+    except UnansweredError as error:
+        return _unended(command, world, new, error)
     except (ActError, OSError) as error:
         return to(command, "failed", world, f"it has saved {new[1]}, but cannot be asked to end: {error}")
     words = f"it has saved {new[1]}, and ends"
     return to(command, "acknowledged", world, words, None, also_sent(command, sent, ending_at=world.now))
+
+
+def _unended(command: Command, world: World, new: Checkpoint, error: UnansweredError) -> Command:
+    """Ask again for a while; then something else may end it."""
+    since = command.progress.get("silent_since", world.now)
+    if world.now - since >= LOCKED:
+        return to(command, "failed", world, f"it has saved {new[1]}, but cannot be asked to end: {error}")
+    progress = {**command.progress, "silent_since": since}
+    return replace(command, proof=f"it has saved {new[1]}; {error}, and is asked again", progress=progress)
 
 
 def _by_signals(command: Command, world: World, do: Callable[[Command, World], Command]) -> Command:

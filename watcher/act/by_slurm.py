@@ -11,7 +11,7 @@ from watcher.act import processes, slurm
 from watcher.act.backend import SlurmBackend
 from watcher.act.caller import veto
 from watcher.act.identity import Member, NoProcessError, joined, refuse, refuse_relaunch
-from watcher.act.launches import NoLaunchError
+from watcher.act.launches import NoLaunchError, refuse_strangers
 from watcher.act.moves import OVER, Paces, World, also_sent, perhaps_before, proved, refused, to, vetoed
 from watcher.act.processes import Process
 from watcher.act.programs import UnansweredError
@@ -75,7 +75,9 @@ class BySlurm:
         if job.state not in slurm.RUNS or job.started_at is None:
             raise NoProcessError(f"Slurm job {job.name} is {job.state}")
         refuse_relaunch(f"Slurm job {job.name} was started", job.started_at, evidence_at)
-        return _identity(job, job.started_at, output, processes.everything() if known is None else known)
+        known = processes.everything() if known is None else known
+        refuse_strangers(backend.control, _here(job.number, known), known, f"Slurm job {job.name}")
+        return _identity(job, job.started_at, output, known)
 
     def can(self, backend: SlurmBackend, kind: ActionKind) -> bool:  # noqa: ARG002 - as of every way
         """Tell whether it can do an action of this kind: only stop."""

@@ -11,7 +11,7 @@ from watcher.act import processes, systemd, ties
 from watcher.act.backend import SystemdBackend
 from watcher.act.caller import veto
 from watcher.act.identity import Member, NoProcessError, joined, refuse, refuse_relaunch, refuse_users
-from watcher.act.launches import NoLaunchError
+from watcher.act.launches import NoLaunchError, refuse_strangers
 from watcher.act.moves import OVER, World, also_sent, escalates, perhaps_before, proved, refused, to, vetoed
 from watcher.act.processes import Process
 from watcher.act.programs import UnansweredError
@@ -72,7 +72,9 @@ class BySystemd:
         if unit.started_at is None:
             raise ActError(f"systemd does not say when unit {unit.name} was started, so a relaunch cannot be told")
         refuse_relaunch(f"unit {unit.name} was started", unit.started_at, evidence_at)
-        return _identity(unit, output, processes.everything() if known is None else known)
+        known = processes.everything() if known is None else known
+        refuse_strangers(backend.control, systemd.members(unit, known), known, f"unit {unit.name}")
+        return _identity(unit, output, known)
 
     def can(self, backend: SystemdBackend, kind: ActionKind) -> bool:  # noqa: ARG002 - as of every way
         """Tell whether it can do an action of this kind: only stop."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,14 @@ from typing import Any
 from watcher.act import processes
 from watcher.act.backend import ExecBackend
 from watcher.act.identity import NoProcessError
+from watcher.act.processes import Process
 from watcher.act.ties import Output
 from watcher.clock import span
 from watcher.control import folder as folders
 from watcher.control import protocol, whose
 from watcher.control.armed import NOT_ARMED, armed, members
 from watcher.control.lease import holder
+from watcher.errors import ActError
 from watcher.launch import output_folder
 
 SILENT = 60.0
@@ -170,6 +172,24 @@ def last_launch(output: Output, backend: ExecBackend) -> Launch | None:
     """Give the newest launch that is recorded for a run's folder, also one that has ended."""
     found = launches(output, backend)
     return max(found, key=lambda one: float(one.record["launched_at"]), default=None)
+
+
+def refuse_strangers(control: Path | None, tree: Sequence[Process], known: Mapping[int, Process], what: str) -> None:
+    """Refuse to end a unit or job that only a launch record names, if it holds more than that launch.
+
+    Raises:
+        ActError: names what else runs in it.
+
+    """
+    launch = launch_of(control) if control else None
+    mine = set(launch.living()) if launch else set()
+    own = {above for pid in mine for above in processes.ancestors(pid, known)}
+    others = [one for one in tree if one.pid not in own] if control else []
+    if others:
+        stranger = f"process {others[0].pid} ({others[0].shown[:60]})"
+        raise ActError(
+            f"{what} also runs {stranger}, which is not the launch's; name it in `control:` to end all of it"
+        )
 
 
 def acting_for(output: Output, backend: ExecBackend) -> Path | None:

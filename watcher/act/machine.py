@@ -21,8 +21,10 @@ from watcher.act.programs import UnansweredError
 from watcher.act.ties import Output
 from watcher.clock import clock, span
 from watcher.errors import ActError
-from watcher.nouns import FINAL, Command
+from watcher.nouns import FINAL, RATES, Command
 
+KEPT = ("checkpoint", "lost", "withdrawn", "freezes")
+"""What the next backend takes over of the progress of one that has failed; all else is that one's own."""
 PATIENCE = 120.0
 """Seconds in which a program that does not answer is asked again, before an action is refused because of it."""
 
@@ -47,9 +49,10 @@ def step(command: Command, output: Output, backends: Sequence[Backend], now: flo
         return replace(command, state="refused", changed_at=now, proof=proof)
     world = World(output, backends[place], now, ask, tuple(backends))
     try:
-        return _plan(command, world) if command.state == "planned" else _moved(command, world)
+        following = _plan(command, world) if command.state == "planned" else _moved(command, world)
     except UnansweredError as error:
         return _asked_again(command, world, error)
+    return _answered(command, following)
 
 
 def _moved(command: Command, world: World) -> Command:
@@ -67,6 +70,8 @@ def _escalated(before: Command, failed: Command, world: World) -> Command:
         UnansweredError: that cannot be told just now; what was done was stored before, and is not done again.
 
     """
+    if failed.kind in RATES and failed.progress.get("perhaps"):  # one that was made already must not be made once more
+        return failed
     place = placed(world.backends, failed.progress.get("backend"))
     try:
         choice = choose(
@@ -78,9 +83,18 @@ def _escalated(before: Command, failed: Command, world: World) -> Command:
         why = "" if isinstance(error, CannotError) else f"; nor can it be done otherwise: {error}"
         return replace(failed, proof=f"{failed.proof}{why}")
     tried = [*failed.progress.get("tried", ()), [world.backend.name, failed.proof]]
-    progress = {**failed.progress, **choice.noted, "tried": tried}
+    kept = {name: failed.progress[name] for name in KEPT if name in failed.progress}
+    progress = {**kept, **choice.noted, "tried": tried}
     proof = f"{world.backend.name} failed: {failed.proof}; it goes on through {choice.backend.name}"
     return to(failed, "rechecked", world, proof, choice.identity, progress)
+
+
+def _answered(before: Command, following: Command) -> Command:
+    """Forget that a program did not answer, so that its next silence has its own patience."""
+    key = f"{before.state} unanswered"
+    if key not in following.progress:
+        return following
+    return replace(following, progress={name: one for name, one in following.progress.items() if name != key})
 
 
 def _asked_again(command: Command, world: World, error: UnansweredError) -> Command:

@@ -150,6 +150,11 @@ def saved(command: Command, world: World, new: Checkpoint, also: str) -> Command
     return to(command, "verified", world, f"saved {new[1]} (step {new[0]}).{also}", None, progress)
 
 
+def perhaps(command: Command) -> dict[str, Any]:
+    """Give the progress of an action that may have been done, though that is not proved."""
+    return {**command.progress, "perhaps": True}
+
+
 def on_gpu(world: World, identity: Frozen) -> str:
     """Say, as a sentence, which processes that are gone still hold memory of a GPU: the driver may need a restart."""
     found = world.ask.on_gpu([member.pid for member in identity.members])

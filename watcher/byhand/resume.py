@@ -43,13 +43,15 @@ class Again:
     unit: str = ""
     """The systemd unit that had started it; empty where none had."""
     is_user_unit: bool = False
+    state: Path | None = None
+    """The state folder, in which control folders may lie."""
 
     @property
     def command(self) -> list[str]:
         """Give the command that starts it."""
         if self.unit:
             return ["systemctl", *(["--user"] if self.is_user_unit else []), "start", self.unit]
-        run = ["--run", self.launch.run] if self.launch.run else []
+        run = ["--run", str(self.launch.record["run"])] if self.launch.record["run"] else []
         return [*_apart(), sys.executable, "-m", "watcher", "exec", *run, "--", *self.argv]
 
     def said(self) -> Iterator[str]:
@@ -75,7 +77,7 @@ def _apart() -> list[str]:
     """
     name, is_user = service()
     program = shutil.which("systemd-run")
-    if not name or program is None:
+    if not name or program is None or not (is_user or os.geteuid() == 0):  # else polkit would ask somebody
         return []
     return [program, *(["--user"] if is_user else []), "--scope", "--quiet", "--collect", "--"]
 
@@ -101,7 +103,8 @@ def again(meant: Meant, extra: Sequence[str]) -> Again:
         raise StepError(f"{name} was launched on {record['host']}; start it there", permanent=True)
     argv = (*record["argv"], *extra)
     if hidden := [word for word in record["argv"] if HIDDEN in word]:
-        shown = shlex.join(["watcher", "exec", *(["--run", launch.run] if launch.run else []), "--", *argv])
+        run = ["--run", record["run"]] if record["run"] else []
+        shown = shlex.join(["watcher", "exec", *run, "--", *argv])
         raise StepError(
             f"{name}: its command holds secrets that were not recorded ({', '.join(hidden)}); start it by hand: "
             f"cd {shlex.quote(record['cwd'])} && {shown}",
@@ -109,8 +112,9 @@ def again(meant: Meant, extra: Sequence[str]) -> Again:
         )
     _refuse_missing(name, record)
     log = launch.control / f"resumed-{time.strftime('%Y%m%dT%H%M%S')}.log"
+    state = next((one.state for one in meant.backends if isinstance(one, ExecBackend)), None)
     unit = "" if extra else record.get("systemd_unit") or ""
-    return Again(launch, argv, record["cwd"], record["environment"], log, unit, bool(record.get("systemd_user")))
+    return Again(launch, argv, record["cwd"], record["environment"], log, unit, bool(record.get("systemd_user")), state)
 
 
 def start(found: Again) -> Launch:
@@ -120,18 +124,32 @@ def start(found: Again) -> Launch:
         StepError: it did not start, or ended at once; says where to look.
 
     """
-    began = time.monotonic()
+    began, since = time.monotonic(), time.time() - 1.0
     if found.unit:
         _by_systemd(found)
     else:
         _detached(found)
     while time.monotonic() - began < STARTS:
-        launch = act.launch_of(found.launch.control)
-        if launch is not None and launch.id != found.launch.id and _has_lived(launch):
-            return launch
+        for launch in _new(found, since):
+            if _has_lived(launch):
+                return launch
         time.sleep(LOOK)
     where = f"`journalctl -u {found.unit}`" if found.unit else str(found.log)
     raise StepError(f"it did not start, or ended at once; {where} tells more", permanent=True)
+
+
+def _new(found: Again, since: float) -> Iterator[Launch]:
+    """Give the launches since a wall time that may be the one just started.
+
+    It may be in the old control folder, beside the run's folder, or in a folder of its own in the state folder.
+    """
+    known = act.launches_in(found.state) if found.state else []
+    beside = act.launch_beside(str(found.launch.run)) if found.launch.run else None
+    for one in (act.launch_of(found.launch.control), beside, *known):
+        is_same = one is not None and list(one.record["argv"]) == list(found.launch.record["argv"])
+        is_new = one is not None and one.id != found.launch.id and float(one.record["launched_at"]) >= since
+        if one is not None and is_new and (is_same or one.run == found.launch.run):
+            yield one
 
 
 def _last(meant: Meant) -> Launch:

@@ -77,19 +77,22 @@ class Late:
 
     def __init__(self) -> None:
         self.hook: Any = None
+        self.passed_to: Any = None
+        """Who was told of the step that is being made: who comes in its middle is told from the next one on."""
         self.tried = False
 
     def before(self, optimizer: Any, *_: Any) -> None:
         """Pass a step on before it is made."""
         if not self.tried:
             self._load()
-        if self.hook is not None:
-            self.hook.before(optimizer)
+        self.passed_to = self.hook
+        if self.passed_to is not None:
+            self.passed_to.before(optimizer)
 
     def after(self, optimizer: Any, *_: Any) -> None:
         """Pass a step on after it was made."""
-        if self.hook is not None:
-            self.hook.after(optimizer)
+        if self.passed_to is not None:
+            self.passed_to.after(optimizer)
 
     def _load(self) -> None:
         import threading
@@ -97,7 +100,8 @@ class Late:
         self.tried = True
         loading = threading.Thread(target=self._import, name="watcher-load", daemon=True)
         loading.start()
-        loading.join(PATIENCE)
+        # Ranks count their steps alike, so that none of several may begin to count later than the others.
+        loading.join(PATIENCE if os.environ.get("WORLD_SIZE", "1") == "1" else None)
 
     def _import(self) -> None:
         try:

@@ -48,6 +48,5 @@ def _finds(backend: NativeBackend) -> Sequence[_Find]:
     """Give how a desk is found, in the order in which that is tried: what is configured comes first."""
     if backend.signal:
         return (signalled.find,)
-    if backend.trainer == "simpletuner":
-        return (server.find, counters) if backend.url else (counters,)
-    return (job.find,) if backend.trainer == "ai-toolkit" else (touched.find,)
+    own = {"ai-toolkit": job.find, "diffusion-pipe": touched.find, "simpletuner": counters}.get(backend.trainer)
+    return ((server.find,) if backend.url else ()) + ((own,) if own else ())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -85,6 +86,15 @@ class Desk(ABC):
 def environments(pids: Sequence[int]) -> Sequence[Mapping[str, str]]:
     """Give the environments in which processes were started."""
     return [processes.environment(pid) for pid in pids]
+
+
+def cwds(pids: Sequence[int]) -> list[Path]:
+    """Give the working folders of processes; those of one that is just ending are left out."""
+    found = []
+    for pid in pids:
+        with suppress(NotAskableError):
+            found.append(cwd(pid))
+    return found
 
 
 def cwd(pid: int) -> Path:

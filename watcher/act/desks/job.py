@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from watcher.act.backend import NativeBackend
-from watcher.act.desks.desk import Asked, Desk, NotAskableError, cwd, environments
+from watcher.act.desks.desk import Asked, Desk, NotAskableError, cwds, environments
 from watcher.act.programs import UnansweredError
 from watcher.act.ties import Output
 from watcher.errors import ActError
@@ -65,7 +65,7 @@ def find(_backend: NativeBackend, _output: Output, pids: Sequence[int]) -> Desk:
     jobs = {one[VARIABLE] for one in environments(pids) if one.get(VARIABLE)}
     if len(jobs) != 1:
         raise NotAskableError(f"it is no job of ai-toolkit's user interface ({VARIABLE} is not set), and polls nothing")
-    there = next((place for pid in pids if (place := cwd(pid) / DATABASE).is_file()), None)
+    there = next((place for folder in cwds(pids) if (place := folder / DATABASE).is_file()), None)
     if there is None:
         raise NotAskableError(f"{DATABASE} is not in the working folder of its processes")
     found = Job(str(there), jobs.pop())

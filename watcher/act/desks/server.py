@@ -10,13 +10,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from watcher.act.backend import NativeBackend
-from watcher.act.desks.desk import Asked, Desk, NotAskableError, cwd
+from watcher.act.desks.desk import Asked, Desk, NotAskableError, cwds
 from watcher.act.programs import UnansweredError
 from watcher.act.ties import Output
 from watcher.errors import ActError
+
+if TYPE_CHECKING:
+    import httpx
 
 ANSWER = 3.0
 """Seconds that the server has to answer; the loop waits for it."""
@@ -33,13 +36,13 @@ class Server(Desk):
     def save(self, asked: Asked, *, and_end: bool = False) -> str:  # noqa: ARG002 - as of every desk
         """Have the job saved, if it still is the one that runs."""
         self._is_current(asked)
-        _call(asked.backend, "POST", "checkpoint/run")
+        _post(asked.backend, "checkpoint/run", {})
         return f"asked {self.place} for a checkpoint of job {self.job}"
 
     def end(self, asked: Asked) -> str:
         """Have the job cancelled."""
         self._is_current(asked)
-        _call(asked.backend, "POST", "cancel", {"job_id": self.job})
+        _post(asked.backend, "cancel", {"job_id": self.job})
         return f"asked {self.place} to end job {self.job}"
 
     def _is_current(self, asked: Asked) -> None:
@@ -76,41 +79,65 @@ def _output_dir(settings: Mapping[str, Any]) -> str:
 def _ways_to_write(folder: str, output: Output, pids: Sequence[int]) -> Sequence[str]:
     """Give the folder itself if it is the run's, seen from where its processes work."""
     real = os.path.realpath(output.folder)
-    return [folder for pid in pids if folder and os.path.realpath(cwd(pid) / folder) == real]
+    return [folder for place in cwds(pids) if folder and os.path.realpath(place / folder) == real]
 
 
 def _status(backend: NativeBackend) -> Mapping[str, Any]:
-    told = _call(backend, "GET", "status")
+    """Ask what runs.
+
+    Raises:
+        UnansweredError: it cannot be reached, or has a fault just now.
+        NotAskableError: it refuses, or is no such server.
+
+    """
+    import httpx
+
+    try:
+        answer = _exchange(backend, "GET", "status", {})
+        if answer.status_code >= 500:
+            raise UnansweredError(f"{backend.url} answers {answer.status_code}")
+        _refuse(backend, answer.status_code)
+        told = answer.json()
+    except httpx.HTTPError as error:
+        raise UnansweredError(f"{backend.url} does not answer: {type(error).__name__}") from error
+    except ValueError:
+        told = None
     if not isinstance(told, Mapping):
         raise NotAskableError(f"{backend.url} is no server of SimpleTuner: its status is no object")
     return told
 
 
-def _call(backend: NativeBackend, method: str, what: str, form: Mapping[str, str] | None = None) -> Any:
-    """Ask, and give the JSON of the answer, or None where it is none.
+def _post(backend: NativeBackend, what: str, form: Mapping[str, str]) -> None:
+    """Ask for something, once: what was sent may have been taken, whatever comes back, and is not sent again.
 
     Raises:
-        UnansweredError: it cannot be reached, or has a fault just now.
+        UnansweredError: it cannot be reached, so that nothing was sent.
         NotAskableError: it refuses.
 
     """
     import httpx
 
+    try:
+        answer = _exchange(backend, "POST", what, form)
+    except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+        raise UnansweredError(f"{backend.url} does not answer: {type(error).__name__}") from error
+    except httpx.HTTPError:
+        return
+    if answer.status_code < 500:
+        _refuse(backend, answer.status_code)
+
+
+def _refuse(backend: NativeBackend, status: int) -> None:
+    if status in (401, 403):
+        raise NotAskableError(f"{backend.url}: {'it refuses `key`' if backend.key else 'it wants a `key`'} ({status})")
+    if status >= 300:
+        raise NotAskableError(f"{backend.url} answers {status}")
+
+
+def _exchange(backend: NativeBackend, method: str, what: str, form: Mapping[str, str]) -> httpx.Response:
+    import httpx
+
     url = f"{str(backend.url).rstrip('/')}/api/training/{what}"
     headers = {"X-API-Key": backend.key.get_secret_value()} if backend.key else {}
-    try:
-        with httpx.Client(timeout=ANSWER, trust_env=False) as client:
-            answer = client.request(method, url, headers=headers, data=form)
-    except httpx.HTTPError as error:
-        raise UnansweredError(f"{url} does not answer: {str(error) or type(error).__name__}") from error
-    if answer.status_code in (401, 403):
-        way_out = "it refuses `key`" if backend.key else "it wants a `key`"
-        raise NotAskableError(f"{url}: {way_out} ({answer.status_code})")
-    if answer.status_code >= 500:
-        raise UnansweredError(f"{url} answers {answer.status_code}")
-    if answer.status_code >= 300:
-        raise NotAskableError(f"{url} answers {answer.status_code}: {answer.text[:200]}")
-    try:
-        return answer.json()
-    except ValueError:  # a page for people: what it says is not needed
-        return None
+    with httpx.Client(timeout=ANSWER, trust_env=False) as client:
+        return client.request(method, url, headers=headers, data=form or None)

@@ -22,7 +22,8 @@ class Signalled(Desk):
     def save(self, asked: Asked, *, and_end: bool = False) -> str:  # noqa: ARG002 - as of every desk
         """Send the signal."""
         number = signal.Signals[self.place]
-        those = [member for member in asked.members if processes.catches(member.pid, number)]
+        pids = _listening([member.pid for member in asked.members], number)
+        those = [member for member in asked.members if member.pid in pids]
         if not those:
             raise ActError(f"none of its processes catches {self.place} any more; it would end by it")
         return signals.send(those, number)
@@ -36,6 +37,12 @@ def find(backend: NativeBackend, _output: Output, pids: Sequence[int]) -> Desk:
 
     """
     name = str(backend.signal)
-    if not any(processes.catches(pid, signal.Signals[name]) for pid in pids):
+    if not _listening(pids, signal.Signals[name]):
         raise NotAskableError(f"none of its processes catches {name}: they would end by it")
     return Signalled(name)
+
+
+def _listening(pids: Sequence[int], number: int) -> set[int]:
+    """Give who catches a signal; not the workers that one of them has forked, which inherit how and must not save."""
+    known = {pid: found for pid in pids if processes.catches(pid, number) and (found := processes.read(pid))}
+    return {pid for pid, one in known.items() if one.parent not in known or known[one.parent].argv != one.argv}

@@ -1,0 +1,60 @@
+"""The hook is loaded beside a training's first step, and never sees the half of one."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+
+from watcher.control import arm
+
+
+class Hook:
+    """Notes what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def before(self, optimizer: Any) -> None:
+        self.told.append(f"before {optimizer}")
+
+    def after(self, optimizer: Any) -> None:
+        self.told.append(f"after {optimizer}")
+
+
+class Slow(arm.Late):
+    """Is loaded once the test lets it be."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate, self.loaded, self.made = threading.Event(), threading.Event(), Hook()
+
+    def _import(self) -> None:
+        self.gate.wait(60)
+        self.hook = self.made
+        self.loaded.set()
+
+
+def test_a_hook_that_comes_in_the_middle_of_a_step_is_told_from_the_next_one_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(arm, "PATIENCE", 0.01)
+    late = Slow()
+    late.before("first")
+    late.gate.set()
+    assert late.loaded.wait(60)
+    late.after("first")
+    late.before("second")
+    late.after("second")
+    assert late.made.told == ["before second", "after second"]
+
+
+def test_where_several_ranks_train_the_first_step_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arm, "PATIENCE", 0.01)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    late = Slow()
+    threading.Timer(0.3, late.gate.set).start()
+    late.before("first")
+    late.after("first")
+    assert late.made.told == ["before first", "after first"]
