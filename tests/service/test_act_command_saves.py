@@ -160,6 +160,16 @@ def test_a_program_that_was_taken_out_meanwhile_is_missed(programs: Programs, tr
     assert "has no program for checkpoint any more" in act.proof
 
 
+def test_a_program_that_was_taken_out_once_it_was_noted_is_missed_too(programs: Programs, trees: Trees) -> None:
+    act = Stop(trees.run, backend(programs, checkpoint="", stop=ENDS), save="wait")
+    act.go("attempting")
+    act.step()
+    act.backend = backend(programs, stop=ENDS)
+    assert act.step() == "refused"
+    assert "has no program for checkpoint any more" in act.proof
+    assert trees.lives("trainer")
+
+
 def test_a_training_that_ended_before_its_rate_was_lowered_is_no_fault(programs: Programs, trees: Trees) -> None:
     act = Stop(trees.run, backend(programs, lr=""), kind="scale_lr", factor=0.5)
     act.rates = [Rate(100, 1e-4, act.now - 60)]

@@ -80,7 +80,7 @@ class ByCommand:
             return to(command, "cancelled", world, why_not)
         if command.kind in RATES and "trying" not in command.progress and (ended := effects.unprovable(command, world)):
             return ended
-        phase = "checkpoint" if _saves(command, world) else command.kind
+        phase = _phase(command, world)
         if not effects.backend_of(world).program(phase):
             return to(command, "refused", world, f"`command` has no program for {phase} any more; nothing was run")
         if command.progress.get("trying") is None:
@@ -139,6 +139,14 @@ class ByCommand:
             return _not_accepted(command, world, f"{name} ended with status {answer.status}: {answer.said}")
         progress = {**command.progress, "accepted": True, "at": world.now}
         return to(command, "acknowledged", world, "", None, progress)
+
+
+def _phase(command: Command, world: World) -> ActionKind:
+    """Give for what a program is run now; what was noted stands, however `control:` was changed since."""
+    if "trying" in command.progress:
+        noted: ActionKind = command.progress["phase"]
+        return noted
+    return "checkpoint" if _saves(command, world) else command.kind
 
 
 def _saves(command: Command, world: World) -> bool:
