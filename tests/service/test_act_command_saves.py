@@ -211,6 +211,15 @@ def test_the_rate_is_proved_by_what_the_trainer_logs(programs: Programs, trees: 
     assert act.command.progress["lr"]["scalar"] == {"step": 120, "value": 0.49e-4}
 
 
+def test_a_training_that_ends_before_it_logs_the_rate_is_not_waited_for(programs: Programs, trees: Trees) -> None:
+    act = Stop(trees.run, backend(programs, lr=ENDS), kind="scale_lr", factor=0.5)
+    act.rates = [Rate(100, 1e-4, act.now - 60)]
+    accepted(act)
+    trees.gone("trainer")
+    assert act.step(2) == "cancelled"
+    assert "ended before it logged a lower rate" in act.proof
+
+
 def test_a_trainer_that_logs_the_old_rate_still_contradicts_it(programs: Programs, trees: Trees) -> None:
     act = Stop(trees.run, backend(programs, lr=""), kind="set_lr", to=1e-5)
     act.rates = [Rate(100, 1e-4, act.now - 60)]

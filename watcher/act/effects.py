@@ -118,6 +118,8 @@ def lowered(command: Command, world: World) -> Command:
         words = f"the trainer logs {new.value:g} at step {new.step}, {old:g} before ({_sent(command)}).{tried(command)}"
         progress = {**command.progress, "lr": change, "newest": world.ask.newest()}
         return to(command, "verified", world, words, None, progress)
+    if is_gone(command, world):
+        return to(command, "cancelled", world, f"the training ended before it logged a lower rate ({_sent(command)})")
     if world.now - command.progress["at"] < LOGS:
         words = "the trainer has not logged the new rate yet"
         return command if command.proof == words else replace(command, proof=words)
