@@ -103,3 +103,21 @@ def _protocols(path: Path) -> Iterator[ast.ClassDef]:
     for node in ast.walk(tree(path)):
         if isinstance(node, ast.ClassDef) and any(getattr(base, "id", "") == "Protocol" for base in node.bases):
             yield node
+
+
+SHELLS = {"system", "popen", "getoutput", "getstatusoutput", "create_subprocess_shell"}
+"""Functions of the standard library that give what they get to a shell."""
+
+
+def test_nothing_is_passed_to_a_shell() -> None:
+    found = [
+        f"{shown(path)}:{node.lineno}"
+        for path in SOURCES
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Call)
+        and (
+            (isinstance(node.func, ast.Attribute) and node.func.attr in SHELLS)
+            or any(one.arg == "shell" for one in node.keywords)
+        )
+    ]
+    assert not found

@@ -60,6 +60,19 @@ def programs(tmp_path: Path) -> Programs:
     return Programs(tmp_path / "programs")
 
 
+def backend(programs: Programs, **what: str) -> CommandBackend:
+    """Give programs by what they do."""
+    for name, program in what.items():
+        programs.write(f"{name}.py", program)
+    return CommandBackend.model_validate({name: [sys.executable, str(programs.folder / f"{name}.py")] for name in what})
+
+
+def accepted(act: Stop) -> None:
+    """Go on until the program has ended."""
+    act.go("acknowledged")
+    wait_for(lambda: act.step() and act.command.progress.get("accepted"), "it has exited with 0")
+
+
 def until(stop: Stop, state: str) -> None:
     """Take steps in real time, with the stop's own clock going on as far as `status` is asked again."""
     wait_for(lambda: stop.step(2.0) == state or stop.state in ("failed", "refused", "cancelled"), f"it is {state}")

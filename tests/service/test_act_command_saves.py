@@ -1,20 +1,21 @@
-"""Checkpoints and lower rates by programs of the user's: proved by what is there and what the trainer logs."""
+"""Checkpoints by programs of the user's, alone and before a stop: proved by what is there."""
 
 from __future__ import annotations
 
 import os
 import signal
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.service.daemons import wait_for
-from tests.service.test_act_command import ENDS, Programs, until
+from tests.service.test_act_command import ENDS, Programs, accepted, backend, until
 from tests.service.trees import Stop, Trees
 from watcher.act import CommandBackend, ProcessBackend, Rate
+from watcher.nouns import FINAL
 
 
 @pytest.fixture
@@ -29,19 +30,6 @@ def trees(tmp_path: Path) -> Iterator[Trees]:
 def programs(tmp_path: Path) -> Programs:
     (tmp_path / "programs").mkdir()
     return Programs(tmp_path / "programs")
-
-
-def backend(programs: Programs, **what: str) -> CommandBackend:
-    """Give programs by what they do."""
-    for name, program in what.items():
-        programs.write(f"{name}.py", program)
-    return CommandBackend.model_validate({name: [sys.executable, str(programs.folder / f"{name}.py")] for name in what})
-
-
-def accepted(act: Stop) -> None:
-    """Go on until the program has ended."""
-    act.go("acknowledged")
-    wait_for(lambda: act.step() and act.command.progress.get("accepted"), "it has exited with 0")
 
 
 def test_a_checkpoint_is_proved_by_the_checkpoint(programs: Programs, trees: Trees) -> None:
@@ -116,40 +104,40 @@ def test_a_program_that_cannot_save_keeps_no_stop_from_it_that_may_go_without(pr
     assert len(programs.told("stop")) == 1
 
 
-def test_what_could_not_be_stored_is_not_run_again(programs: Programs, trees: Trees) -> None:
-    act = Stop(trees.run, backend(programs, lr=""), kind="scale_lr", factor=0.5)
-    act.rates = [Rate(100, 1e-4, act.now - 60)]
+def test_a_run_that_ended_before_it_could_save_is_no_stop_with_a_checkpoint(programs: Programs, trees: Trees) -> None:
+    act = Stop(trees.run, backend(programs, checkpoint="", stop=ENDS), save="required")
     act.go("attempting")
     act.step()
-    for _ in range(3):  # it is run, and each time what comes of that cannot be stored
-        assert act.peek().state == "acknowledged"
-    accepted(act)
-    assert len(programs.told("scale_lr")) == 1
+    os.kill(trees.pid("trainer"), signal.SIGKILL)
+    trees.gone("trainer")
+    wait_for(lambda: act.step(2) == "failed", "it has failed")
+    assert "without a new checkpoint" in act.proof
 
 
-def test_a_daemon_killed_when_it_lowered_the_rate_does_not_lower_it_twice(programs: Programs, trees: Trees) -> None:
-    act = Stop(trees.run, backend(programs, lr=""), kind="scale_lr", factor=0.5)
+@pytest.mark.parametrize("kind", ["checkpoint", "stop", "scale_lr"])
+def test_killed_at_every_transition_it_comes_to_its_end(programs: Programs, trees: Trees, kind: Any) -> None:
+    """Each step is taken, lost with the daemon that took it, and taken by the next one, which knows of nothing."""
+    how = {"scale_lr": {"factor": 0.5}, "stop": {"save": "required", "wait": 3600.0, "grace": 3600.0}}.get(kind, {})
+    act = Stop(trees.run, backend(programs, checkpoint="", stop=ENDS, lr=""), kind=kind, **how)
     act.rates = [Rate(100, 1e-4, act.now - 60)]
-    act.go("attempting")
-    act.step()
-    assert act.peek().state == "acknowledged"
-    act.command = replace(act.command, id=2)  # of what the next daemon has not started it knows nothing
-    act.step(1)
-    wait_for(lambda: programs.told("scale_lr"), "the program has run")
-    act.rates.append(Rate(120, 0.5e-4, act.now + 1))
-    assert act.step(2) == "verified"
-    assert "which is not run twice" in act.proof
-    assert len(programs.told("scale_lr")) == 1
 
+    def ends() -> bool:
+        if programs.told("checkpoint"):
+            act.checkpoints = [(100, "checkpoint-100", act.now)]
+        if programs.told("scale_lr"):
+            act.rates = [*act.rates[:1], Rate(120, 0.5e-4, act.now)]
+        act.command = replace(act.command, id=act.command.id + 1)
+        act.peek()
+        act.command = replace(act.command, id=act.command.id + 1)
+        return act.step(2) in FINAL
 
-def test_a_rate_that_may_have_been_lowered_is_not_lowered_by_another_backend(programs: Programs, trees: Trees) -> None:
-    first, second = backend(programs, lr="sys.exit(3)"), CommandBackend(lr=("/nowhere/lower",))
-    act = Stop(trees.run, first, kind="scale_lr", then=[second], factor=0.5)
-    act.rates = [Rate(100, 1e-4, act.now - 60)]
-    act.go("acknowledged")
-    wait_for(lambda: act.step() == "failed", "it has failed")
-    assert "ended with status 3" in act.proof
-    assert "/nowhere/lower" not in act.proof
+    wait_for(ends, "its end")
+    if kind == "scale_lr":  # what may have been run is not run once more, even if it was not
+        assert "not run twice" in act.proof
+        assert len(programs.told("scale_lr")) <= 1
+    else:
+        assert act.state == "verified", act.proof
+    assert trees.lives("trainer") == (kind != "stop")
 
 
 def test_a_program_that_was_taken_out_meanwhile_is_missed(programs: Programs, trees: Trees) -> None:
@@ -170,16 +158,6 @@ def test_a_program_that_was_taken_out_once_it_was_noted_is_missed_too(programs: 
     assert trees.lives("trainer")
 
 
-def test_a_training_that_ended_before_its_rate_was_lowered_is_no_fault(programs: Programs, trees: Trees) -> None:
-    act = Stop(trees.run, backend(programs, lr=""), kind="scale_lr", factor=0.5)
-    act.rates = [Rate(100, 1e-4, act.now - 60)]
-    act.go("attempting")
-    act.step()
-    os.kill(trees.pid("trainer"), signal.SIGKILL)
-    trees.gone("trainer")
-    assert act.step() == "cancelled"
-
-
 def test_a_hold_between_the_two_keeps_it_training(programs: Programs, trees: Trees) -> None:
     act = Stop(trees.run, backend(programs, checkpoint="", stop=ENDS), save="wait", wait=3600.0)
     accepted(act)
@@ -195,56 +173,6 @@ def test_a_stop_at_once_saves_nothing(programs: Programs, trees: Trees) -> None:
     act = Stop(trees.run, backend(programs, checkpoint="", stop=ENDS), save="no", grace=3600.0)
     until(act, "verified")
     assert not programs.told("checkpoint")
-
-
-def test_the_rate_is_proved_by_what_the_trainer_logs(programs: Programs, trees: Trees) -> None:
-    act = Stop(trees.run, backend(programs, lr=""), kind="scale_lr", factor=0.5, min=1e-6)
-    act.rates = [Rate(100, 1e-4, act.now - 60)]
-    accepted(act)
-    ((_, told, _, _),) = programs.told("scale_lr")
-    assert (told["factor"], told["min"]) == (0.5, 1e-6)
-    act.rates.append(Rate(110, 0.99e-4, act.now + 1))
-    assert act.step(2) == "acknowledged"
-    act.rates.append(Rate(120, 0.49e-4, act.now + 2))
-    assert act.step(2) == "verified"
-    assert "the trainer logs 4.9e-05 at step 120, 0.0001 before" in act.proof
-    assert act.command.progress["lr"]["scalar"] == {"step": 120, "value": 0.49e-4}
-
-
-def test_a_training_that_ends_before_it_logs_the_rate_is_not_waited_for(programs: Programs, trees: Trees) -> None:
-    act = Stop(trees.run, backend(programs, lr=ENDS), kind="scale_lr", factor=0.5)
-    act.rates = [Rate(100, 1e-4, act.now - 60)]
-    accepted(act)
-    trees.gone("trainer")
-    assert act.step(2) == "cancelled"
-    assert "ended before it logged a lower rate" in act.proof
-
-
-def test_a_trainer_that_logs_the_old_rate_still_contradicts_it(programs: Programs, trees: Trees) -> None:
-    act = Stop(trees.run, backend(programs, lr=""), kind="set_lr", to=1e-5)
-    act.rates = [Rate(100, 1e-4, act.now - 60)]
-    accepted(act)
-    assert programs.told("set_lr")[0][1]["to"] == 1e-5
-    act.rates.append(Rate(110, 1e-4, act.now + 1))
-    assert act.step(601) == "failed"
-    assert "still logs 0.0001" in act.proof
-
-
-@pytest.mark.parametrize(
-    ("rates", "state", "words"),
-    [
-        ([], "failed", "the trainer logs no learning rate"),
-        ([1e-5], "cancelled", "nothing is left to lower: the trainer logs 1e-05"),
-    ],
-)
-def test_what_cannot_be_proved_or_would_raise_is_not_begun(
-    programs: Programs, trees: Trees, rates: list[float], state: str, words: str
-) -> None:
-    act = Stop(trees.run, backend(programs, lr=""), kind="set_lr", to=1e-4)
-    act.rates = [Rate(100, value, act.now - 60) for value in rates]
-    act.go(state)
-    assert words in act.proof
-    assert not programs.told("set_lr")
 
 
 def test_what_has_no_program_goes_through_the_next_backend(programs: Programs, trees: Trees) -> None:

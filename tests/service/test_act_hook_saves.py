@@ -40,6 +40,16 @@ def test_a_checkpoint_that_is_not_there_is_not_believed(training: Launched) -> N
     assert "is not there" in act.proof
 
 
+def test_a_path_outside_of_the_run_is_not_looked_at(training: Launched) -> None:
+    act = carried(order(training, "checkpoint"), training, "acknowledged")
+    number = act.command.progress["order"]
+    details = {"checkpoint": str(training.run / ".." / ".." / "else")}
+    ack = {"id": number, "launch_id": training.launch, "rank": 0, "state": "applied", "step": 3, "details": details}
+    protocol.write_json(str(training.control / "acks" / f"{number}-0.json"), {**ack, "at": time.time()})
+    assert act.step() == "failed"
+    assert "outside of the run's folder" in act.proof
+
+
 def test_a_stop_saves_ends_the_training_and_looks_for_every_process(training: Launched) -> None:
     act = carried(order(training, "stop", save="wait"), training)
     assert act.state == "verified", act.proof

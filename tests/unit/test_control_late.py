@@ -50,9 +50,22 @@ def test_a_hook_that_comes_in_the_middle_of_a_step_is_told_from_the_next_one_on(
     assert late.made.told == ["before second", "after second"]
 
 
-def test_where_several_ranks_train_the_first_step_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_several_ranks_one_that_would_count_later_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(arm, "PATIENCE", 0.01)
-    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr(arm, "_is_alone", lambda: False)
+    late = Slow()
+    late.before("first")
+    late.gate.set()
+    assert late.loaded.wait(60)
+    late.after("first")
+    late.before("second")
+    late.after("second")
+    assert late.made.told == []
+
+
+def test_several_ranks_wait_longer_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arm, "PATIENCE", 12.0)
+    monkeypatch.setattr(arm, "_is_alone", lambda: False)
     late = Slow()
     threading.Timer(0.3, late.gate.set).start()
     late.before("first")

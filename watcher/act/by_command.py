@@ -31,6 +31,8 @@ class ByCommand:
 
     def __init__(self) -> None:
         self._running: dict[tuple[str, int, float], Running] = {}
+        self._noted: dict[tuple[str, int, float], float] = {}
+        """When this very process has noted that it is about to run a program."""
         self._paces = Paces(EVERY)
 
     def find(
@@ -66,7 +68,8 @@ class ByCommand:
             return to(command, "cancelled", world, OVER)
         except ActError as error:
             return refused(command, world, error, "nothing was run")
-        return to(command, "attempting", world, "", identity, {**command.progress, **noted})
+        fresh = {name: one for name, one in command.progress.items() if name not in ("accepted", "phase", "trying")}
+        return to(command, "attempting", world, "", identity, {**fresh, **noted})
 
     def attempt(self, command: Command, world: World) -> Command:
         """Note that a program is run, then run it.
@@ -84,12 +87,17 @@ class ByCommand:
         if not effects.backend_of(world).program(phase):
             return to(command, "refused", world, f"`command` has no program for {phase} any more; nothing was run")
         if command.progress.get("trying") is None:
+            self._noted[_key(command, world)] = world.now
             noted = {"trying": world.now, "phase": phase, "rate_before": effects.rate(world)}
             return to(command, "attempting", world, command.proof, None, {**command.progress, **noted})
-        is_unseen = command.progress["trying"] != world.now and _key(command, world) not in self._running
-        if is_unseen and command.kind in RATES:
+        if self._may_have_run(command, world) and command.kind in RATES:
             return _unseen(command, world)
         return self._run(command, world)
+
+    def _may_have_run(self, command: Command, world: World) -> bool:
+        """Tell whether another daemon has noted it, which may have been killed right after it was run."""
+        key = _key(command, world)
+        return key not in self._running and self._noted.get(key) != command.progress["trying"]
 
     def _run(self, command: Command, world: World) -> Command:
         words = effects.backend_of(world).program(command.progress["phase"])
@@ -121,7 +129,11 @@ class ByCommand:
 
     def _accepted(self, command: Command, world: World) -> Command:
         """See how the program ended; of one that an earlier daemon has started that is not known."""
-        backend, key, name = effects.backend_of(world), _key(command, world), command.progress["program"]
+        backend, key, name = (
+            effects.backend_of(world),
+            _key(command, world),
+            command.progress.get("program", "the program"),
+        )
         running = self._running.get(key)
         if running is None:
             if _runs_on(command) and world.now - command.progress["began"] < backend.timeout:
@@ -190,7 +202,7 @@ def _unseen(command: Command, world: World) -> Command:
 def _had_ended(command: Command, world: World) -> Command:
     if command.kind != "stop":
         return to(command, "cancelled", world, OVER)
-    noted = {"at": world.now, "began": world.now, "accepted": True, "phase": "stop"}
+    noted = {"at": world.now, "began": world.now, "accepted": True}
     return to(command, "acknowledged", world, "", None, also_sent(command, "nothing was run, it had ended", **noted))
 
 

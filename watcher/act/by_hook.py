@@ -18,6 +18,7 @@ from watcher.act.launched import LaunchIdentity, confirm, identify
 from watcher.act.moves import (
     LOGS,
     OVER,
+    READ,
     World,
     also_sent,
     on_gpu,
@@ -39,8 +40,6 @@ from watcher.nouns import RATES, ActionKind, Command
 
 BEGINS = 1800.0
 """Seconds in which a training has to make a step, so that a command other than a stop is begun: it may validate."""
-READ = 60.0
-"""Seconds in which what a training has logged until its end is read."""
 LONGEST = 7200.0
 """Seconds that what has begun may take: the slowest checkpoint."""
 ANSWERS = 30.0
@@ -191,17 +190,15 @@ def _stopped(command: Command, world: World, identity: LaunchIdentity, said: Sai
     if world.now - since < command.args["grace"]:
         return command
     late = f"{span(command.args['grace'])} after the training had ended"
-    return to(command, "failed", world, f"{left} {late}{_said_saved(command, identity, said)}")
+    return to(command, "failed", world, f"{left} {late}{_said_saved(command, world, identity, said)}")
 
 
 def _all_gone(command: Command, world: World, identity: LaunchIdentity, said: Said) -> Command:
     """Say what has survived; a stop that must have a checkpoint has failed without a fit one."""
     seconds = world.now - command.progress["began"]
-    sent = "; ".join(command.progress["sent"])
-    gone = (
-        f"all of launch {identity.launch} is gone after {seconds:.0f} s ({sent}){_said_saved(command, identity, said)}"
-    )
-    is_saved = bool(said.checkpoint) and not hooked.unfit_checkpoint(identity, command, said.checkpoint)
+    how = f"{'; '.join(command.progress['sent'])}){_said_saved(command, world, identity, said)}"
+    gone = f"all of launch {identity.launch} is gone after {seconds:.0f} s ({how}"
+    is_saved = bool(said.checkpoint) and not hooked.unfit_checkpoint(identity, world.output, command, said.checkpoint)
     if not is_saved and command.args["save"] == "required":
         return to(command, "failed", world, f"{gone}; but a checkpoint was required, and none was saved")
     if not is_saved:
@@ -210,15 +207,15 @@ def _all_gone(command: Command, world: World, identity: LaunchIdentity, said: Sa
     return to(command, "verified", world, f"{gone}.{on_gpu(world, identity)}{tried(command)}", identity, progress)
 
 
-def _said_saved(command: Command, identity: LaunchIdentity, said: Said) -> str:
+def _said_saved(command: Command, world: World, identity: LaunchIdentity, said: Said) -> str:
     if not said.checkpoint:
         return ""
-    fault = hooked.unfit_checkpoint(identity, command, said.checkpoint)
+    fault = hooked.unfit_checkpoint(identity, world.output, command, said.checkpoint)
     return f"; its checkpoint {said.checkpoint} {fault or 'is whole'} ({said.details.get('note', '')})"
 
 
 def _saved(command: Command, world: World, identity: LaunchIdentity, said: Said) -> Command:
-    fault = hooked.unfit_checkpoint(identity, command, said.checkpoint)
+    fault = hooked.unfit_checkpoint(identity, world.output, command, said.checkpoint)
     if fault:
         return to(command, "failed", world, f"the hook says that {said.checkpoint} is saved, but it {fault}")
     progress = {**command.progress, "kept": {"checkpoint": said.checkpoint}}

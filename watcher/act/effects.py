@@ -8,7 +8,7 @@ from typing import Any
 from watcher.act import commanded
 from watcher.act.backend import CommandBackend
 from watcher.act.commanded import CommandIdentity
-from watcher.act.moves import LOGS, SAVES, World, proved, saved, to, tried
+from watcher.act.moves import LOGS, READ, SAVES, World, proved, saved, to, tried
 from watcher.clock import span
 from watcher.errors import ActError
 from watcher.nouns import Command
@@ -22,7 +22,7 @@ def backend_of(world: World) -> CommandBackend:
 
 def is_saving(command: Command) -> bool:
     """Tell whether it was the program for checkpoints that was run last."""
-    return bool(command.progress["phase"] == "checkpoint")
+    return bool(command.progress.get("phase") == "checkpoint")
 
 
 def then(command: Command, **noted: Any) -> dict[str, Any]:
@@ -118,7 +118,10 @@ def lowered(command: Command, world: World) -> Command:
         words = f"the trainer logs {new.value:g} at step {new.step}, {old:g} before ({_sent(command)}).{tried(command)}"
         progress = {**command.progress, "lr": change, "newest": world.ask.newest()}
         return to(command, "verified", world, words, None, progress)
-    if is_gone(command, world):
+    gone_at = command.progress.get("gone_at")
+    if gone_at is None and is_gone(command, world):
+        return replace(command, progress={**command.progress, "gone_at": world.now})
+    if gone_at is not None and world.now - gone_at >= READ:
         return to(command, "cancelled", world, f"the training ended before it logged a lower rate ({_sent(command)})")
     if world.now - command.progress["at"] < LOGS:
         words = "the trainer has not logged the new rate yet"

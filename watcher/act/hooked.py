@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 from watcher.act.caller import Rate
 from watcher.act.launched import LaunchIdentity
+from watcher.act.ties import Output
 from watcher.clock import span
 from watcher.control import protocol
 from watcher.nouns import ActionKind, Command
@@ -200,12 +202,14 @@ def logged(rates: Sequence[Rate], said_of_it: Said) -> Logged:
     )
 
 
-def unfit_checkpoint(identity: LaunchIdentity, command: Command, path: str) -> str:
+def unfit_checkpoint(identity: LaunchIdentity, output: Output, command: Command, path: str) -> str:
     """Say why a path is not the checkpoint that was just saved; empty where it is.
 
     What is new is told by the clock of the file system, against the file of the command.
     """
-    place = Path(path)
+    place = Path(os.path.realpath(path))
+    if not any(place.is_relative_to(os.path.realpath(own)) for own in (output.folder, identity.control)):
+        return "is outside of the run's folder and the control folder, and is not looked at"
     try:
         given_at = Path(identity.control, protocol.COMMANDS, f"{command.progress['order']}.json").stat().st_mtime
         files = [place] if place.is_file() else [one for one in place.rglob("*") if one.is_file()]

@@ -25,6 +25,7 @@ from watcher.control.lease import holder
 from watcher.errors import ActError
 from watcher.launch import output_folder
 
+HELPERS = frozenset({"awk", "cat", "grep", "logger", "sed", "sleep", "srun", "slurmstepd", "stdbuf", "tee", "ts"})
 SILENT = 60.0
 """Seconds without a heartbeat, which comes every ten, after which a training on another host counts as gone."""
 
@@ -184,12 +185,18 @@ def refuse_strangers(control: Path | None, tree: Sequence[Process], known: Mappi
     launch = launch_of(control) if control else None
     mine = set(launch.living()) if launch else set()
     own = {above for pid in mine for above in processes.ancestors(pid, known)}
-    others = [one for one in tree if one.pid not in own] if control else []
+    others = [one for one in tree if one.pid not in own and not _is_helper(one)] if control else []
     if others:
         stranger = f"process {others[0].pid} ({others[0].shown[:60]})"
         raise ActError(
             f"{what} also runs {stranger}, which is not the launch's; name it in `control:` to end all of it"
         )
+
+
+def _is_helper(process: Process) -> bool:
+    """Tell whether a process only serves: Slurm's own around a task, or a filter that what is printed goes through."""
+    name = Path(process.argv[0]).name if process.argv else ""
+    return name in HELPERS or any("slurm_script" in word for word in process.argv)
 
 
 def acting_for(output: Output, backend: ExecBackend) -> Path | None:

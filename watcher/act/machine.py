@@ -27,6 +27,8 @@ KEPT = ("checkpoint", "lost", "withdrawn", "freezes")
 """What the next backend takes over of the progress of one that has failed; all else is that one's own."""
 PATIENCE = 120.0
 """Seconds in which a program that does not answer is asked again, before an action is refused because of it."""
+APART = 60.0
+"""Seconds between two silences that are not one."""
 
 
 def lives(identity: Frozen) -> bool:
@@ -49,10 +51,9 @@ def step(command: Command, output: Output, backends: Sequence[Backend], now: flo
         return replace(command, state="refused", changed_at=now, proof=proof)
     world = World(output, backends[place], now, ask, tuple(backends))
     try:
-        following = _plan(command, world) if command.state == "planned" else _moved(command, world)
+        return _plan(command, world) if command.state == "planned" else _moved(command, world)
     except UnansweredError as error:
         return _asked_again(command, world, error)
-    return _answered(command, following)
 
 
 def _moved(command: Command, world: World) -> Command:
@@ -89,23 +90,16 @@ def _escalated(before: Command, failed: Command, world: World) -> Command:
     return to(failed, "rechecked", world, proof, choice.identity, progress)
 
 
-def _answered(before: Command, following: Command) -> Command:
-    """Forget that a program did not answer, so that its next silence has its own patience."""
-    key = f"{before.state} unanswered"
-    if key not in following.progress:
-        return following
-    return replace(following, progress={name: one for name, one in following.progress.items() if name != key})
-
-
 def _asked_again(command: Command, world: World, error: UnansweredError) -> Command:
     """Wait where systemd, Slurm or a program of the user's does not answer just now; not for ever."""
     key = f"{command.state} unanswered"
-    since = command.progress.get(key)
-    if since is None:
-        progress = {**command.progress, key: world.now}
+    since, last = command.progress.get(key) or (None, world.now)
+    if since is None or world.now - last > APART:  # an earlier silence that has ended is no part of this one
+        progress = {**command.progress, key: [world.now, world.now]}
         return replace(command, proof=f"{error}; it is asked again", progress=progress)
     if world.now - since < PATIENCE:
-        return command
+        is_old = world.now - last > APART / 4
+        return replace(command, progress={**command.progress, key: [since, world.now]}) if is_old else command
     error.permanent = True
     return _unplanned(command, world, error) if command.state == "planned" else refused(command, world, error)
 

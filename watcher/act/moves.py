@@ -20,6 +20,8 @@ SAVES = 1800.0
 """Seconds in which a checkpoint that is asked for has to be there."""
 LOGS = 600.0
 """Seconds in which a trainer that logs its rate is waited for to log the new one."""
+READ = 60.0
+"""Seconds in which what a training has logged until its end is read."""
 OVER = "the run had ended by itself before anything was done"
 
 

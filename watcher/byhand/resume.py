@@ -146,9 +146,10 @@ def _new(found: Again, since: float) -> Iterator[Launch]:
     known = act.launches_in(found.state) if found.state else []
     beside = act.launch_beside(str(found.launch.run)) if found.launch.run else None
     for one in (act.launch_of(found.launch.control), beside, *known):
-        is_same = one is not None and list(one.record["argv"]) == list(found.launch.record["argv"])
-        is_new = one is not None and one.id != found.launch.id and float(one.record["launched_at"]) >= since
-        if one is not None and is_new and (is_same or one.run == found.launch.run):
+        if one is None or one.id == found.launch.id or float(one.record["launched_at"]) < since:
+            continue
+        is_same = (tuple(one.record["argv"]), one.record["cwd"]) == (found.argv, found.cwd)
+        if is_same or (one.run and one.run == found.launch.run):
             yield one
 
 

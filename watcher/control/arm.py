@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 OPTIMIZERS = "torch.optim.optimizer"
 SCHEDULERS = "torch.optim.lr_scheduler"
 PATIENCE = 2.0
-"""Seconds that the very first step waits for the hook to be loaded, from a file system that may not answer."""
+"""Seconds that the very first step waits for the hook to be loaded, from a file system that may not answer; of several
+ranks five times as long."""
 
 
 def arm() -> None:
@@ -79,13 +80,13 @@ class Late:
         self.hook: Any = None
         self.passed_to: Any = None
         """Who was told of the step that is being made: who comes in its middle is told from the next one on."""
-        self.tried = False
+        self.tried = self.too_late = False
 
     def before(self, optimizer: Any, *_: Any) -> None:
         """Pass a step on before it is made."""
         if not self.tried:
             self._load()
-        self.passed_to = self.hook
+        self.passed_to = None if self.too_late else self.hook
         if self.passed_to is not None:
             self.passed_to.before(optimizer)
 
@@ -100,8 +101,10 @@ class Late:
         self.tried = True
         loading = threading.Thread(target=self._import, name="watcher-load", daemon=True)
         loading.start()
-        # Ranks count their steps alike, so that none of several may begin to count later than the others.
-        loading.join(PATIENCE if os.environ.get("WORLD_SIZE", "1") == "1" else None)
+        alone = _is_alone()
+        loading.join(PATIENCE if alone else 5 * PATIENCE)
+        # Ranks count their steps alike: one that began to count later than the others would act at another step.
+        self.too_late = not alone and self.hook is None
 
     def _import(self) -> None:
         try:
@@ -110,6 +113,15 @@ class Late:
             self.hook = hook.made()
         except Exception as error:  # noqa: BLE001 - a failing watcher never hurts the trainer
             _failed("hook", error)
+
+
+def _is_alone() -> bool:
+    """Tell whether no other rank trains with this process, as torch.distributed has it by now."""
+    distributed = sys.modules.get("torch.distributed")
+    try:
+        return distributed is None or not distributed.is_initialized() or distributed.get_world_size() == 1
+    except Exception:  # noqa: BLE001 - a torch that is built without it
+        return True
 
 
 def _optimizers(module: Any) -> None:

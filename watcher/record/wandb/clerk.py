@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -22,6 +23,7 @@ MODULE = "watcher.record.wandb.worker"
 BATCH = ".batch-"
 LAST_CHANCE = 3.0
 """Seconds that a process has to end what it is at when the daemon ends; uploads that are cut off come twice."""
+PAUSE = 0.05
 KEPT = {"WANDB_API_KEY", "WANDB_BASE_URL", "WANDB_IDENTITY_TOKEN_FILE", "WANDB_CREDENTIALS_FILE", "WANDB_CONFIG_DIR"}
 """Of the environment's settings of W&B: who we are and where the server is. All others would be the trainer's."""
 
@@ -71,14 +73,22 @@ class Clerk:
             except subprocess.TimeoutExpired:
                 self._kill(self._process)
             self._process = None
-        self._clear_up()
+        self._clear_up(LAST_CHANCE)
         self._waiting.clear()
         self._given.clear()
 
-    def _clear_up(self) -> None:
-        """Remove the batches that are over, also those of a daemon that was killed."""
-        for left in self._folder.glob(BATCH + "*"):
-            shutil.rmtree(left, ignore_errors=True)
+    def _clear_up(self, patience: float = 0.0) -> None:
+        """Remove the batches that are over, also those of a daemon that was killed.
+
+        What wandb has started may write there still while it ends, for which there are so many seconds.
+        """
+        until = time.monotonic() + patience
+        while left := list(self._folder.glob(BATCH + "*")):
+            for batch in left:
+                shutil.rmtree(batch, ignore_errors=True)
+            if time.monotonic() >= until:
+                return
+            time.sleep(PAUSE)
 
     def _start(self) -> None:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
