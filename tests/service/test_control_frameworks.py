@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,8 +14,9 @@ from typing import Any
 
 import pytest
 
+from tests.commands import alone
 from tests.controlled import PATIENCE, environment, until
-from tests.service.trees import Stop
+from tests.service.trees import Stop, is_living
 from watcher.act import ExecBackend
 from watcher.control import protocol
 
@@ -132,3 +134,20 @@ def test_a_stop_leaves_a_checkpoint_that_its_framework_reads_and_no_process(tmp_
     with framed(tmp_path, kind, "--resume", str(path)) as again:
         until(lambda: len(again.rates()) > before + 3, "steps of the resumed training")
         assert again.rates()[before] < unwatched(kind, 2)[1]
+
+
+def test_by_hand_an_unmodified_script_is_lowered_and_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with framed(tmp_path, "accelerate") as training:
+        lowered = alone("lr", training.run, "--scale", "0.5", "--yes")
+        assert lowered.status == 0, lowered.err
+        said = re.search(r"the learning rate went from (\S+) to (\S+) after the hook's step \d+", lowered.out)
+        assert said is not None, lowered.out
+        assert float(said[2]) == pytest.approx(float(said[1]) / 2, rel=1e-3)
+        stopped = alone("stop", training.run, "--yes", "--json")
+        assert stopped.status == 0, stopped.err
+        assert any(Path(stopped.json["checkpoint"]).iterdir())
+        until(lambda: training.process.poll() is not None, "end of `watcher exec`")
+        members = stopped.json["processes"]["processes"]["members"]
+        assert len(members) >= 2  # accelerate's launcher, and the training
+        assert not any(is_living(one["pid"]) for one in members)
