@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
-from tests.service.daemons import wait_for
+from tests.service.daemons import PATIENCE, wait_for
 from tests.service.trees import Stop, Trees
 from watcher.act import CommandBackend
+from watcher.act.by_command import ByCommand
+from watcher.act.choice import WAYS
 
 PROGRAM = """
 import json, os, pathlib, signal, sys, time
@@ -54,10 +56,20 @@ def trees(tmp_path: Path) -> Iterator[Trees]:
         yield trees
 
 
+def making(folder: Path) -> Iterator[Programs]:
+    """Make programs, and in the end wait for those that were run: of what no daemon asks for, nobody else would."""
+    folder.mkdir()
+    yield Programs(folder)
+    way = WAYS[CommandBackend]
+    assert isinstance(way, ByCommand)
+    for running in way._running.values():
+        running.answer(PATIENCE)
+    way._running.clear()
+
+
 @pytest.fixture
-def programs(tmp_path: Path) -> Programs:
-    (tmp_path / "programs").mkdir()
-    return Programs(tmp_path / "programs")
+def programs(tmp_path: Path) -> Iterator[Programs]:
+    yield from making(tmp_path / "programs")
 
 
 def backend(programs: Programs, **what: str) -> CommandBackend:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.service.daemons import wait_for
-from tests.service.test_act_command import ENDS, Programs, accepted, backend
+from tests.service.test_act_command import ENDS, Programs, accepted, backend, making
 from tests.service.trees import Stop, Trees
 from watcher.act import CommandBackend, Rate
 
@@ -25,9 +25,8 @@ def trees(tmp_path: Path) -> Iterator[Trees]:
 
 
 @pytest.fixture
-def programs(tmp_path: Path) -> Programs:
-    (tmp_path / "programs").mkdir()
-    return Programs(tmp_path / "programs")
+def programs(tmp_path: Path) -> Iterator[Programs]:
+    yield from making(tmp_path / "programs")
 
 
 def test_what_could_not_be_stored_is_not_run_again(programs: Programs, trees: Trees) -> None:

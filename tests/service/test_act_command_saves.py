@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.service.daemons import wait_for
-from tests.service.test_act_command import ENDS, Programs, accepted, backend, until
+from tests.service.test_act_command import ENDS, Programs, accepted, backend, making, until
 from tests.service.trees import Stop, Trees
 from watcher.act import CommandBackend, ProcessBackend, Rate
 from watcher.nouns import FINAL
@@ -27,9 +27,8 @@ def trees(tmp_path: Path) -> Iterator[Trees]:
 
 
 @pytest.fixture
-def programs(tmp_path: Path) -> Programs:
-    (tmp_path / "programs").mkdir()
-    return Programs(tmp_path / "programs")
+def programs(tmp_path: Path) -> Iterator[Programs]:
+    yield from making(tmp_path / "programs")
 
 
 def test_a_checkpoint_is_proved_by_the_checkpoint(programs: Programs, trees: Trees) -> None:

@@ -19,7 +19,8 @@ SHOWN = blocks(PAGE, "yaml")
 
 
 @pytest.mark.parametrize("text", SHOWN, ids=range(len(SHOWN)))
-def test_every_setting_shown_loads(text: str, tmp_path: Path) -> None:
+def test_every_setting_shown_loads(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIMPLETUNER_KEY", "st_shown")
     is_rules = "rules" in yaml.safe_load(text)
     (tmp_path / "shown.yaml").write_text(text)
     config = tmp_path / "watcher.yaml"

@@ -144,6 +144,7 @@ class ByCommand:
         if answer is None and not running.is_late(backend.timeout):
             return command
         del self._running[key]
+        self._noted.pop(key, None)
         if answer is None:
             running.kill()
             return _not_accepted(command, world, f"{name} took longer than {backend.timeout:g} s and was killed")
