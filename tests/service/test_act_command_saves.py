@@ -168,6 +168,15 @@ def test_a_hold_between_the_two_keeps_it_training(programs: Programs, trees: Tre
     assert not programs.told("stop")
 
 
+def test_a_program_that_does_not_stop_it_has_failed_though_it_has_saved(programs: Programs, trees: Trees) -> None:
+    act = Stop(trees.run, backend(programs, checkpoint="", stop="sys.exit(4)"), save="wait", wait=3600.0, grace=3600.0)
+    accepted(act)
+    act.checkpoints = [(100, "checkpoint-100", act.now + 1)]
+    wait_for(lambda: act.step(2) == "failed", "it has failed")
+    assert "ended with status 4" in act.proof
+    assert trees.lives("trainer")
+
+
 def test_a_stop_at_once_saves_nothing(programs: Programs, trees: Trees) -> None:
     act = Stop(trees.run, backend(programs, checkpoint="", stop=ENDS), save="no", grace=3600.0)
     until(act, "verified")
