@@ -4,29 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from tests.service.daemons import wait_for
-from tests.service.test_act_command import ENDS, Programs, accepted, backend, making
+from tests.service.test_act_command import ENDS, Programs, accepted, backend
+from tests.service.test_act_command_saves import programs, trees
 from tests.service.trees import Stop, Trees
 from watcher.act import CommandBackend, Rate
 
-
-@pytest.fixture
-def trees(tmp_path: Path) -> Iterator[Trees]:
-    with Trees(tmp_path) as trees:
-        trees.train("up('trainer'); rest()")
-        trees.pid("trainer")
-        yield trees
-
-
-@pytest.fixture
-def programs(tmp_path: Path) -> Iterator[Programs]:
-    yield from making(tmp_path / "programs")
+__all__ = ["programs", "trees"]
 
 
 def test_what_could_not_be_stored_is_not_run_again(programs: Programs, trees: Trees) -> None:

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.controlled import Launched, until
 from tests.service.hooks import carried, order
+from tests.service.test_act_hook import training
 from tests.service.trees import is_living
 from watcher.control import protocol
 
-
-@pytest.fixture
-def training(tmp_path: Path) -> Iterator[Launched]:
-    with Launched(tmp_path) as started:
-        started.begin()
-        yield started
+__all__ = ["training"]
 
 
 def test_a_checkpoint_is_saved_and_looked_at(training: Launched) -> None:

@@ -77,8 +77,7 @@ def test_a_locked_database_is_tried_again(tmp_path: Path) -> None:
         act = native.act("checkpoint")
         act.go("acknowledged")
         with native.locked():
-            act.step()
-            act.step()
+            ask(act)
             assert "asked again" in act.proof
         ask_again(act)
         until(lambda: native.asked() == ["save"], "the request")
@@ -151,8 +150,7 @@ def test_hold_is_asked_for_again_once_a_lock_is_gone(tmp_path: Path) -> None:
         act = native.act("checkpoint")
         act.go("acknowledged")
         with native.locked():
-            act.step()
-            act.step()
+            ask(act)
             (trees.run / "HOLD").touch()
         assert act.step(1) == "cancelled"
         assert native.asked() == []

@@ -36,10 +36,8 @@ class Slow(arm.Late):
         self.loaded.set()
 
 
-def test_a_hook_that_comes_in_the_middle_of_a_step_is_told_from_the_next_one_on(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(arm, "PATIENCE", 0.01)
+def told_in_the_middle() -> list[str]:
+    """Make two steps, in the first of which the hook is loaded; gives what it was told."""
     late = Slow()
     late.before("first")
     late.gate.set()
@@ -47,20 +45,20 @@ def test_a_hook_that_comes_in_the_middle_of_a_step_is_told_from_the_next_one_on(
     late.after("first")
     late.before("second")
     late.after("second")
-    assert late.made.told == ["before second", "after second"]
+    return late.made.told
+
+
+def test_a_hook_that_comes_in_the_middle_of_a_step_is_told_from_the_next_one_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(arm, "PATIENCE", 0.01)
+    assert told_in_the_middle() == ["before second", "after second"]
 
 
 def test_of_several_ranks_one_that_would_count_later_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(arm, "PATIENCE", 0.01)
     monkeypatch.setattr(arm, "_is_alone", lambda: False)
-    late = Slow()
-    late.before("first")
-    late.gate.set()
-    assert late.loaded.wait(60)
-    late.after("first")
-    late.before("second")
-    late.after("second")
-    assert late.made.told == []
+    assert told_in_the_middle() == []
 
 
 def test_several_ranks_wait_longer_for_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -68,8 +68,7 @@ class ByCommand:
             return to(command, "cancelled", world, OVER)
         except ActError as error:
             return refused(command, world, error, "nothing was run")
-        fresh = {name: one for name, one in command.progress.items() if name not in ("accepted", "phase", "trying")}
-        return to(command, "attempting", world, "", identity, {**fresh, **noted})
+        return to(command, "attempting", world, "", identity, {**command.progress, **noted})
 
     def attempt(self, command: Command, world: World) -> Command:
         """Note that a program is run, then run it.

@@ -22,12 +22,12 @@ from watcher.act.moves import (
     World,
     also_sent,
     on_gpu,
-    perhaps,
     perhaps_before,
     proved,
     refused,
     to,
     tried,
+    unproved,
     vetoed,
 )
 from watcher.act.processes import Process
@@ -137,14 +137,7 @@ def _in_time(command: Command, world: World, identity: LaunchIdentity, said: Sai
     """Wait for the hook; what it has not begun in time, or is held meanwhile, is taken back."""
     if said.is_begun:  # a checkpoint may take long, and what is half done is not left alone
         if world.now - command.progress["at"] > LONGEST:
-            return to(
-                command,
-                "failed",
-                world,
-                f"begun, and not done by all ranks within {span(LONGEST)}",
-                None,
-                perhaps(command),
-            )
+            return unproved(command, world, f"begun, and not done by all ranks within {span(LONGEST)}")
         words = "it saves a checkpoint" if said.state == "saving" else "it is done, and watched for two further steps"
         return command if command.proof == words else replace(command, proof=words)
     held = veto(world.output, world.ask)
@@ -167,9 +160,7 @@ def _taken_back(command: Command, world: World, identity: LaunchIdentity, said: 
     has_answered = hooked.said(identity, command.progress["cancel"]).is_final
     if has_answered or world.now - command.progress["cancelled_at"] < ANSWERS:
         return command  # an answer without an end of the other means that it has begun meanwhile
-    return to(
-        command, "failed", world, f"{why}, and the hook does not answer; it may still do it", None, perhaps(command)
-    )
+    return unproved(command, world, f"{why}, and the hook does not answer; it may still do it")
 
 
 def _without_trainer(command: Command, world: World, identity: LaunchIdentity, said: Said) -> Command:
@@ -190,27 +181,28 @@ def _stopped(command: Command, world: World, identity: LaunchIdentity, said: Sai
     if world.now - since < command.args["grace"]:
         return command
     late = f"{span(command.args['grace'])} after the training had ended"
-    return to(command, "failed", world, f"{left} {late}{_said_saved(command, world, identity, said)}")
+    fault = hooked.unfit_checkpoint(identity, world.output, command, said.checkpoint)
+    return to(command, "failed", world, f"{left} {late}{_said_saved(said, fault)}")
 
 
 def _all_gone(command: Command, world: World, identity: LaunchIdentity, said: Said) -> Command:
     """Say what has survived; a stop that must have a checkpoint has failed without a fit one."""
     seconds = world.now - command.progress["began"]
-    how = f"{'; '.join(command.progress['sent'])}){_said_saved(command, world, identity, said)}"
+    fault = hooked.unfit_checkpoint(identity, world.output, command, said.checkpoint)
+    how = f"{'; '.join(command.progress['sent'])}){_said_saved(said, fault)}"
     gone = f"all of launch {identity.launch} is gone after {seconds:.0f} s ({how}"
-    is_saved = bool(said.checkpoint) and not hooked.unfit_checkpoint(identity, world.output, command, said.checkpoint)
-    if not is_saved and command.args["save"] == "required":
+    if fault and command.args["save"] == "required":
         return to(command, "failed", world, f"{gone}; but a checkpoint was required, and none was saved")
-    if not is_saved:
+    if fault:
         return proved(command, world, gone, identity)
     progress = {**command.progress, "kept": {"checkpoint": said.checkpoint}}
     return to(command, "verified", world, f"{gone}.{on_gpu(world, identity)}{tried(command)}", identity, progress)
 
 
-def _said_saved(command: Command, world: World, identity: LaunchIdentity, said: Said) -> str:
+def _said_saved(said: Said, fault: str) -> str:
+    """Say which checkpoint the hook has named, and what is wrong with it, if anything is."""
     if not said.checkpoint:
         return ""
-    fault = hooked.unfit_checkpoint(identity, world.output, command, said.checkpoint)
     return f"; its checkpoint {said.checkpoint} {fault or 'is whole'} ({said.details.get('note', '')})"
 
 
@@ -225,19 +217,18 @@ def _saved(command: Command, world: World, identity: LaunchIdentity, said: Said)
 
 def _lowered(command: Command, world: World, identity: LaunchIdentity, said: Said) -> Command:
     if said.differs:
-        why = f"the ranks changed their rates differently: {said.differs}"
-        return to(command, "failed", world, why, None, perhaps(command))
+        return unproved(command, world, f"the ranks changed their rates differently: {said.differs}")
     seen = command.progress.get("applied_at", world.now)
     logged = hooked.logged(world.ask.rates(), said)
     if logged.waits and world.now - seen < (LOGS if identity.has_trainer() else READ):
         words = f"{hooked.went(said)}; the trainer has not logged it yet"
         progress = {**command.progress, "applied_at": seen}
         return command if command.proof == words else replace(command, proof=words, progress=progress)
-    progress = {**command.progress, "lr": hooked.facts(said, logged), "newest": world.ask.newest()}
+    lowered = {"lr": hooked.facts(said, logged), "newest": world.ask.newest()}
     if logged.contradicts:
-        why = f"{hooked.went(said)}, but {logged.words}"
-        return to(command, "failed", world, why, None, {**progress, "perhaps": True})
-    return to(command, "verified", world, f"{hooked.went(said)}; {logged.words}.{tried(command)}", identity, progress)
+        return unproved(command, world, f"{hooked.went(said)}, but {logged.words}", **lowered)
+    words = f"{hooked.went(said)}; {logged.words}.{tried(command)}"
+    return to(command, "verified", world, words, identity, {**command.progress, **lowered})
 
 
 _PROOFS: Mapping[ActionKind, Callable[[Command, World, LaunchIdentity, Said], Command]] = {

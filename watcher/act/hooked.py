@@ -207,6 +207,8 @@ def unfit_checkpoint(identity: LaunchIdentity, output: Output, command: Command,
 
     What is new is told by the clock of the file system, against the file of the command.
     """
+    if not path:
+        return "was not made"
     place = Path(os.path.realpath(path))
     if not any(place.is_relative_to(os.path.realpath(own)) for own in (output.folder, identity.control)):
         return "is outside of the run's folder and the control folder, and is not looked at"

@@ -152,9 +152,9 @@ def saved(command: Command, world: World, new: Checkpoint, also: str) -> Command
     return to(command, "verified", world, f"saved {new[1]} (step {new[0]}).{also}", None, progress)
 
 
-def perhaps(command: Command) -> dict[str, Any]:
-    """Give the progress of an action that may have been done, though that is not proved."""
-    return {**command.progress, "perhaps": True}
+def unproved(command: Command, world: World, why: str, **noted: Any) -> Command:
+    """Fail, though it may have been done: a change of the rate is not tried otherwise then."""
+    return to(command, "failed", world, why, None, {**command.progress, **noted, "perhaps": True})
 
 
 def on_gpu(world: World, identity: Frozen) -> str:
